@@ -1,0 +1,32 @@
+"""Who may do what, as one table: a right is a word, a role has a set of them."""
+
+from accounts.models import Role, User
+from config.foundation.errors import NotAllowed
+
+RIGHTS: dict[str, frozenset[str]] = {
+    "people.manage": frozenset({Role.ADMIN}),
+    "people.view": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
+    "teams.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "keys.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "keys.view": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT}),
+    "catalog.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "prices.manage": frozenset({Role.ADMIN, Role.FINANCE}),
+    "prices.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE}),
+    "ledger.view": frozenset({Role.ADMIN, Role.FINANCE}),
+    "ledger.adjust": frozenset({Role.ADMIN, Role.FINANCE}),
+    "calls.search": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
+    "calls.inner_route": frozenset({Role.ADMIN, Role.OPS}),
+    "migrations.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "migrations.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
+    "audit.view": frozenset({Role.ADMIN}),
+    "mail.view": frozenset({Role.ADMIN, Role.OPS}),
+}
+
+
+def may(user: User | None, right: str) -> bool:
+    return bool(user and user.is_authenticated and user.is_active and user.role in RIGHTS[right])
+
+
+def require(user: User | None, right: str) -> None:
+    if not may(user, right):
+        raise NotAllowed

@@ -1,0 +1,24 @@
+from billing.models.alerts import AlertFire, BalanceAlert
+from billing.models.codes import RedemptionCode
+from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
+from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
+from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
+
+__all__ = [
+    "AlertFire",
+    "BalanceAlert",
+    "GroupBook",
+    "GroupMultiplier",
+    "Hold",
+    "KeyBudget",
+    "LedgerAccount",
+    "LedgerEntry",
+    "PriceBook",
+    "PriceRule",
+    "PriceVersion",
+    "RedemptionCode",
+    "RequestLog",
+    "UsageDaily",
+    "UsageDelta",
+    "UsageHourly",
+]

@@ -1,0 +1,199 @@
+"""The ledger: accounts, append-only entries, holds and the allowances of keys. Amounts are nano-USD.
+
+Every entry moves one positive amount from one account to another, so the ledger sums to zero by construction. Writes go
+through the SQL functions of ``billing/sql`` (called by ``billing.services.ledger`` and by the relay), nothing else.
+"""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Group
+from keys.models import ApiKey
+
+
+class LedgerAccount(models.Model):
+    """A purse of a person or team (guarded balance row), or an account of the house (balance is a sum of entries)."""
+
+    class Kind(models.TextChoices):
+        BONUS = "bonus", _("bonus")
+        SUBSCRIPTION = "subscription", _("subscription")
+        PREPAID = "prepaid", _("prepaid")
+        REVENUE = "revenue", _("revenue")
+        CASH = "cash", _("cash")
+        OPENING_EQUITY = "opening_equity", _("opening balances")
+        CODE_LIABILITY = "code_liability", _("unspent codes")
+        MOVED_BACK = "moved_back", _("moved back to the old entry")
+        PROMOTION_COST = "promotion_cost", _("promotion cost")
+        ADJUSTMENT = "adjustment", _("adjustments")
+        OPERATOR_LOSS = "operator_loss", _("operator's loss")
+        SUSPENSE = "suspense", _("suspense")
+
+    PURSES = (Kind.BONUS, Kind.SUBSCRIPTION, Kind.PREPAID)
+
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="purses",
+    )
+    group = models.ForeignKey(
+        Group, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="purses"
+    )
+    currency = models.CharField(max_length=3, default="USD")
+    # "" for what was paid here; "import:<source>" for what came from an old gateway, one purse each.
+    origin = models.CharField(_("origin"), max_length=64, blank=True, default="")
+    # A purse is a guarded balance row. House accounts keep no balance here: every call would queue on their row.
+    is_purse = models.BooleanField(default=False)
+    # False while the owner is served by the old entry: the money may be seen, not spent.
+    is_spendable = models.BooleanField(_("can be spent here"), default=True)
+    balance_nano = models.BigIntegerField(_("balance"), default=0)
+    held_nano = models.BigIntegerField(_("held"), default=0)
+    # Lowest balance the row may have: 0, or the debt that entries explain. Holds never draw below -credit_limit.
+    floor_nano = models.BigIntegerField(default=0)
+    credit_limit_nano = models.BigIntegerField(_("credit limit"), default=0)
+    # Purses are drawn in this order, smallest first.
+    priority = models.SmallIntegerField(_("order"), default=50)
+    seq = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("ledger account")
+        verbose_name_plural = _("ledger accounts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "group", "kind", "currency", "origin"], name="account_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(condition=Q(user=None) | Q(group=None), name="account_one_owner"),
+            models.CheckConstraint(
+                condition=Q(is_purse=True, kind__in=["bonus", "subscription", "prepaid"])
+                | Q(is_purse=False, balance_nano=0, held_nano=0, user=None, group=None),
+                name="account_purse_or_house",
+            ),
+            models.CheckConstraint(condition=Q(held_nano__gte=0), name="account_held_not_negative"),
+            models.CheckConstraint(condition=Q(credit_limit_nano__gte=0), name="account_credit_not_negative"),
+            models.CheckConstraint(
+                condition=Q(balance_nano__gte=F("floor_nano") + F("held_nano")) | Q(is_purse=False), name="account_above_floor"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.user or self.group or ''}".strip()
+
+
+class LedgerEntry(models.Model):
+    """Money moved. Append-only: a trigger refuses UPDATE, DELETE and TRUNCATE."""
+
+    class Kind(models.TextChoices):
+        OPENING = "opening", _("opening balance")
+        OPENING_CORRECTION = "opening_correction", _("correction of an opening balance")
+        TOP_UP = "top_up", _("top-up")
+        CODE = "code", _("redemption code")
+        CHARGE = "charge", _("call")
+        REFUND = "refund", _("refund")
+        ADJUSTMENT = "adjustment", _("adjustment")
+        REVERSAL = "reversal", _("reversal")
+        MOVED_BACK = "moved_back", _("closed: moved back to the old entry")
+
+    # The act this entry belongs to (for a call: its request id). With kind and n it can happen once.
+    transaction_id = models.UUIDField()
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    n = models.PositiveSmallIntegerField(default=0)
+    from_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="entries_out", verbose_name=_("from")
+    )
+    to_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries_in", verbose_name=_("to"))
+    amount_nano = models.BigIntegerField(_("amount"))
+    # Running number and balance after, for the sides that are purses.
+    from_seq = models.BigIntegerField(null=True)
+    from_balance_nano = models.BigIntegerField(null=True)
+    to_seq = models.BigIntegerField(null=True)
+    to_balance_nano = models.BigIntegerField(null=True)
+    booked_at = models.DateTimeField(_("booked"), auto_now_add=True)
+    effective_at = models.DateTimeField(_("effective"))
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("by")
+    )
+    reason = models.CharField(_("reason"), max_length=255, blank=True)
+    reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversed_by")
+
+    class Meta:
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger entries")
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=["transaction_id", "kind", "n"], name="entry_once"),
+            models.CheckConstraint(condition=Q(amount_nano__gt=0), name="entry_positive"),
+            models.CheckConstraint(condition=~Q(from_account=F("to_account")), name="entry_two_accounts"),
+        ]
+        indexes = [
+            models.Index(fields=["from_account", "-id"], name="entry_from"),
+            models.Index(fields=["to_account", "-id"], name="entry_to"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount_nano}"
+
+
+class Hold(models.Model):
+    """Money set aside for a call that runs. Closed once; ``account_ids[i]`` holds ``part_amounts[i]``."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("held")
+        SETTLED = "settled", _("settled")
+        RELEASED = "released", _("released")
+        EXPIRED = "expired", _("expired")
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="holds")
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="holds")
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="holds")
+    amount_nano = models.BigIntegerField(_("amount"))
+    account_ids = ArrayField(models.BigIntegerField())
+    part_amounts = ArrayField(models.BigIntegerField())
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    reason = models.CharField(_("reason"), max_length=64, blank=True)
+    settled_nano = models.BigIntegerField(_("settled"), null=True)
+    # What the sweeper needs to write the request log of a call whose relay died: the log's columns known at admission.
+    context = models.JSONField(default=dict)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    closed_at = models.DateTimeField(_("closed"), null=True)
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_nano__gte=0), name="hold_not_negative"),
+            models.CheckConstraint(condition=Q(state="open") ^ Q(closed_at__isnull=False), name="hold_closed_has_time"),
+            models.CheckConstraint(condition=Q(state="settled") ^ Q(settled_nano=None), name="hold_settled_has_amount"),
+        ]
+        indexes = [models.Index(fields=["expires_at"], condition=Q(state="open"), name="hold_open_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.amount_nano}"
+
+
+class KeyBudget(models.Model):
+    """How much a key may spend in all; independent of the owner's balance, a call needs both."""
+
+    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.PROTECT, related_name="budget")
+    limit_nano = models.BigIntegerField(_("limit"), null=True, blank=True)
+    spent_nano = models.BigIntegerField(_("spent"), default=0)
+    held_nano = models.BigIntegerField(_("held"), default=0)
+
+    class Meta:
+        verbose_name = _("key allowance")
+        verbose_name_plural = _("key allowances")
+        constraints = [
+            models.CheckConstraint(condition=Q(held_nano__gte=0), name="budget_held_not_negative"),
+            models.CheckConstraint(condition=Q(spent_nano__gte=0), name="budget_spent_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.spent_nano} / {self.limit_nano}"

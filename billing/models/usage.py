@@ -1,0 +1,138 @@
+"""The request log (one row a call, partitioned by month) and its roll-ups.
+
+``RequestLog`` is created by SQL: ``PRIMARY KEY (id, started_at)`` with ``started_at`` equal to the time inside the UUIDv7
+id, so that an id is unique in effect and a look-up by id touches one partition.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from config.foundation.outcomes import Outcome
+from keys.models import ApiKey
+
+
+class RequestLog(models.Model):
+    """One call: who, what, how it ended, what it cost and how that was calculated. Never a prompt or an answer."""
+
+    class Origin(models.TextChoices):
+        RELAY = "relay", _("here")
+        IMPORTED = "imported", _("history of an old gateway")
+
+    class UsageSource(models.TextChoices):
+        UPSTREAM = "upstream", _("reported by the upstream")
+        ESTIMATED = "estimated", _("estimated")
+        NONE = "none", _("none")
+
+    id = models.UUIDField(primary_key=True)
+    started_at = models.DateTimeField(_("time"))
+    duration_ms = models.IntegerField(_("duration, ms"), default=0)
+    first_token_ms = models.IntegerField(_("first token, ms"), null=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    key_name = models.CharField(_("key"), max_length=191, blank=True)
+    key_tail = models.CharField(_("key tail"), max_length=4, blank=True)
+    group_code = models.CharField(_("group"), max_length=191, blank=True)
+    endpoint = models.CharField(_("endpoint"), max_length=64, blank=True)
+    is_stream = models.BooleanField(_("stream"), default=False)
+    # "new": served and charged here. "old": forwarded to the old entry, nothing charged here.
+    route = models.CharField(_("route"), max_length=8, default="new")
+    asked_model = models.CharField(_("asked"), max_length=255, blank=True)
+    billed_model = models.CharField(_("billed"), max_length=255, blank=True)
+    served_model = models.CharField(_("served"), max_length=255, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=24, choices=Outcome.choices)
+    http_status = models.SmallIntegerField(_("status"), default=0)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    input_tokens = models.IntegerField(_("input tokens"), default=0)
+    cached_tokens = models.IntegerField(_("cached tokens"), default=0)
+    cache_write_tokens = models.IntegerField(_("cache write tokens"), default=0)
+    output_tokens = models.IntegerField(_("output tokens"), default=0)
+    reasoning_tokens = models.IntegerField(_("reasoning tokens"), default=0)
+    usage_source = models.CharField(max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
+    held_nano = models.BigIntegerField(_("held"), default=0)
+    cost_nano = models.BigIntegerField(_("cost"), default=0)
+    price_version_id = models.BigIntegerField(null=True)
+    # The arithmetic of the charge as figures: see billing.pricing.Quote.explain().
+    price_detail = models.JSONField(default=dict)
+    # Inner route: operators only. [{"upstream": id, "status": n, "ms": n, "error": class}]
+    attempts = models.JSONField(default=list)
+    client_family = models.CharField(_("client"), max_length=32, blank=True)
+    # Network with the last part cut off (203.0.113.x); the full address is not kept.
+    client_network = models.CharField(_("network"), max_length=48, blank=True)
+    origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.RELAY)
+    # For imported rows: "<source id>:<log row id>"
+    source_ref = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = _("call")
+        verbose_name_plural = _("calls")
+        ordering = ("-started_at", "-id")
+
+    def __str__(self) -> str:
+        return self.id.hex
+
+
+class UsageDelta(models.Model):
+    """Counts not yet folded into the roll-ups, written in the transaction that writes the request logs."""
+
+    hour_at = models.DateTimeField()
+    user_id = models.BigIntegerField(default=0)
+    key_id = models.BigIntegerField(default=0)
+    group_code = models.CharField(max_length=191, blank=True)
+    model_name = models.CharField(max_length=255, blank=True)
+    origin = models.CharField(max_length=10, default="relay")
+    call_count = models.BigIntegerField(default=0)
+    failed_count = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cost_nano = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("pending usage")
+        verbose_name_plural = _("pending usage")
+
+
+class _Rollup(models.Model):
+    call_count = models.BigIntegerField(_("calls"), default=0)
+    failed_count = models.BigIntegerField(_("failed"), default=0)
+    input_tokens = models.BigIntegerField(_("input tokens"), default=0)
+    cached_tokens = models.BigIntegerField(_("cached tokens"), default=0)
+    output_tokens = models.BigIntegerField(_("output tokens"), default=0)
+    cost_nano = models.BigIntegerField(_("cost"), default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageDaily(_Rollup):
+    """Usage of a person and model per UTC day; ``user_id`` 0 stands for calls without a known person."""
+
+    day_on = models.DateField(_("day"))
+    user_id = models.BigIntegerField()
+    model_name = models.CharField(_("model"), max_length=255)
+    origin = models.CharField(max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("daily usage")
+        verbose_name_plural = _("daily usage")
+        constraints = [models.UniqueConstraint(fields=["user_id", "day_on", "model_name", "origin"], name="usage_daily_once")]
+        indexes = [models.Index(fields=["day_on"], name="usage_daily_day")]
+
+
+class UsageHourly(_Rollup):
+    """Usage of a group and model per hour, over all people."""
+
+    hour_at = models.DateTimeField(_("hour"))
+    group_code = models.CharField(_("group"), max_length=191, blank=True)
+    model_name = models.CharField(_("model"), max_length=255)
+    origin = models.CharField(max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("hourly usage")
+        verbose_name_plural = _("hourly usage")
+        constraints = [
+            models.UniqueConstraint(fields=["hour_at", "group_code", "model_name", "origin"], name="usage_hourly_once")
+        ]

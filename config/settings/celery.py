@@ -1,0 +1,27 @@
+"""Queues and the beat schedule, as a table that can be reviewed. Results are not kept: our own rows are."""
+
+from datetime import timedelta
+
+from config import env
+from config.settings.base import REDIS_URL
+
+CELERY_BROKER_URL = env.secret("CELERY_BROKER_URL", REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_DEFAULT_QUEUE = "portal"
+CELERY_TASK_TIME_LIMIT = 3600
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+CELERY_BEAT_SCHEDULE = {
+    "beat-heartbeat": {"task": "config.tasks.heartbeat_task", "schedule": timedelta(seconds=5)},
+    "expire-holds": {"task": "billing.tasks.expire_holds_task", "schedule": timedelta(seconds=15)},
+    "fold-usage": {"task": "billing.tasks.fold_usage_task", "schedule": timedelta(seconds=3)},
+    "low-balance": {"task": "billing.tasks.check_low_balances_task", "schedule": timedelta(seconds=30)},
+    "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
+    "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},
+    "advance-waves": {"task": "migrations_center.tasks.advance_waves_task", "schedule": timedelta(seconds=30)},
+}

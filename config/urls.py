@@ -1,0 +1,24 @@
+"""Every address of the portal; the unified entry (/v1, /api/v1) is answered by the relay, not by Django."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/portal/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/portal/docs/", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
+    path("api/portal/", include("accounts.api.urls")),
+    path("api/portal/", include("models_catalog.api.urls")),
+    path("api/portal/", include("keys.api.urls")),
+    path("api/portal/", include("billing.api.urls")),
+    path("api/portal/", include("migrations_center.api.urls")),
+    path("", include("config.pages.urls")),
+    path("", include("accounts.urls")),
+    path("", include("models_catalog.urls")),
+    path("", include("keys.urls")),
+    path("", include("billing.urls")),
+    path("", include("gateway.urls")),
+    path("", include("migrations_center.urls")),
+]

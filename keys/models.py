@@ -1,0 +1,98 @@
+"""API keys and their secrets. A clear secret is never stored; ``secrets.py`` is the only file that touches one."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Group
+
+
+class ApiKey(models.Model):
+    """The right to call: who pays, for what purpose, which models, from where, until when."""
+
+    class Purpose(models.TextChoices):
+        PRODUCTION = "production", _("production")
+        TEST = "test", _("test")
+        SCRIPT = "script", _("script")
+        PERSONAL = "personal", _("personal")
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("active")
+        DISABLED = "disabled", _("disabled")
+        REVOKED = "revoked", _("revoked")
+
+    class Route(models.TextChoices):
+        """Where the unified entry sends a call with this key."""
+
+        NEW = "new", _("new entry")
+        OLD = "old", _("old entry")
+        CLOSED = "closed", _("closed")
+
+    name = models.CharField(_("name"), max_length=191)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="api_keys",
+    )
+    team = models.ForeignKey(
+        Group, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys"
+    )
+    purpose = models.CharField(_("purpose"), max_length=16, choices=Purpose.choices, default=Purpose.PRODUCTION)
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.ACTIVE)
+    state_reason = models.CharField(_("why"), max_length=191, blank=True)
+    route = models.CharField(_("route"), max_length=8, choices=Route.choices, default=Route.NEW)
+    # NULL: every model of the group. An empty list allows none, as New API reads it.
+    model_names = ArrayField(models.CharField(max_length=255), verbose_name=_("models"), null=True, blank=True)
+    # Empty: from anywhere. Otherwise CIDR blocks.
+    networks = ArrayField(models.CharField(max_length=64), verbose_name=_("networks"), default=list, blank=True)
+    # The group whose prices and models apply instead of the owner's; automatic keys try several in order.
+    group = models.ForeignKey(
+        Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.PROTECT, related_name="keys_pinned"
+    )
+    auto_group_codes = ArrayField(models.CharField(max_length=191), verbose_name=_("groups tried"), default=list, blank=True)
+    # Old products let administrators append "-<channel>" to a key; such a suffix is ignored, for others refused.
+    ignores_channel_pin = models.BooleanField(default=False, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(condition=Q(owner=None) | Q(team=None), name="key_owner_or_team"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class KeySecret(models.Model):
+    """One accepted secret of a key, as HMAC-SHA256 with a numbered pepper; several overlap during a rotation."""
+
+    class Origin(models.TextChoices):
+        ISSUED = "issued", _("issued here")
+        IMPORTED = "imported", _("imported")
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    pepper_number = models.PositiveSmallIntegerField(editable=False)
+    tail = models.CharField(_("tail"), max_length=4, db_index=True)
+    origin = models.CharField(_("origin"), max_length=16, choices=Origin.choices, default=Origin.ISSUED)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("key secret")
+        verbose_name_plural = _("key secrets")
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"sk-...{self.tail}"
