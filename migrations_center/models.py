@@ -27,7 +27,7 @@ class Source(models.Model):
     name = models.CharField(_("name"), max_length=128)
     product = models.CharField(_("product"), max_length=16, choices=Product.choices)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
-    # What tells the same installation again: a digest over stable facts (see sources/identity.py). Never an address with a password.
+    # Tells the same installation again: a digest over stable facts (sources/identity.py), never an address.
     fingerprint = models.CharField(max_length=64, unique=True)
     address = models.CharField(_("address"), max_length=500, blank=True, help_text=_("Without user name and password."))
     old_entry = models.ForeignKey(OldEntry, null=True, blank=True, on_delete=models.PROTECT, related_name="sources")

@@ -88,7 +88,7 @@ class PriceRule(models.Model):
 
 
 class GroupMultiplier(models.Model):
-    """Factor on the price for calls in ``group_code``; a row with ``payer_group_code`` replaces the plain one for that payer."""
+    """Factor on calls in ``group_code``; a row with ``payer_group_code`` replaces the plain one for that payer."""
 
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="multipliers")
     group_code = models.CharField(_("group"), max_length=191)

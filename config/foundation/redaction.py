@@ -12,7 +12,7 @@ _LONG = re.compile(r"\b(?=[A-Za-z0-9]*[0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{
 
 
 def mask(text: str) -> str:
-    """The text with keys, bearer values, DSN passwords and named passwords replaced by ``***`` (the last four of a key stay)."""
+    """The text with keys, bearer values, DSN passwords and named passwords replaced; the last four of a key stay."""
     text = _DSN.sub(r"\1:***@", text)
     text = _KEY.sub(lambda found: f"{found.group(1)}-...{found.group(0)[-4:]}", text)
     text = _BEARER.sub(r"\1***", text)
