@@ -5,3 +5,9 @@ from django.utils.translation import gettext_lazy as _
 class BillingConfig(AppConfig):
     name = "billing"
     verbose_name = _("Billing")
+
+    def ready(self) -> None:
+        from billing.catalog_audit import record_changes
+        from models_catalog.hooks import subscribe
+
+        subscribe(record_changes)
