@@ -20,6 +20,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "migrations.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
     "audit.view": frozenset({Role.ADMIN}),
     "mail.view": frozenset({Role.ADMIN, Role.OPS}),
+    "mail.manage": frozenset({Role.ADMIN, Role.OPS}),
 }
 
 

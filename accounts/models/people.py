@@ -1,6 +1,6 @@
 """People, the groups they belong to, and invitations."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
@@ -55,6 +55,10 @@ class PersonManager(UserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username=username)
+
+    def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **extra: Any) -> "User":
+        """``manage.py createsuperuser`` makes an administrator: here rights come from the role."""
+        return super().create_superuser(username, email, password, **{**extra, "role": Role.ADMIN})
 
 
 class User(AbstractUser):
