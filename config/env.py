@@ -5,12 +5,23 @@ A secret may come from a file: ``NAME_FILE=/run/secrets/name`` wins over ``NAME`
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+# What may stand after the question mark of a DATABASE_URL besides host and port; anything else is a slip of the pen.
+DATABASE_OPTIONS = {
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+    "application_name",
+    "target_session_attrs",
+}
 
 
 def text(name: str, default: str = "") -> str:
@@ -54,17 +65,27 @@ def secret(name: str, default: str = "") -> str:
     return text(name, default)
 
 
-def database(url: str) -> dict[str, object]:
-    """Django's database dictionary from ``postgresql://user:password@host:port/name`` or ``...?host=/socket/folder``."""
-    parts = urlsplit(url)
+def database(url: str) -> dict[str, Any]:
+    """Django's database dictionary from ``postgresql://user:password@host:port/name`` or ``...?host=/socket/folder``.
+
+    An error never repeats the address: it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        raise ImproperlyConfigured("DATABASE_URL cannot be read as an address") from None
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
-    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    if unknown := sorted(set(query) - DATABASE_OPTIONS - {"host", "port"}):
+        raise ImproperlyConfigured(f"DATABASE_URL has parameters that are not known here: {', '.join(unknown)}")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "portal",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(query.get("host", "")) or parts.hostname or "",
-        "PORT": str(parts.port or query.get("port", "")),
+        "HOST": query.pop("host", "") or unquote(parts.hostname or ""),
+        "PORT": str(port or query.pop("port", "")),
+        "OPTIONS": {name: value for name, value in query.items() if name in DATABASE_OPTIONS},
     }

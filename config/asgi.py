@@ -1,0 +1,39 @@
+"""One ASGI application for the whole address space: the unified entry goes to the relay, everything else to Django."""
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Here every request runs in a thread of its own, so connections are shared through a pool instead of kept by threads.
+os.environ.setdefault("DATABASE_POOL", "1")
+
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ENTRY_PREFIXES = ("/v1/", "/api/v1/")
+
+_django: Application = get_asgi_application()
+
+
+def _relay() -> Application:
+    # Imported at first use: its modules need Django to be set up.
+    from gateway.relay.app import application as relay
+
+    return relay
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lifespan events go to the relay alone: Django has nothing to start or end."""
+    if scope["type"] == "lifespan" or _is_entry(scope):
+        await _relay()(scope, receive, send)
+    else:
+        await _django(scope, receive, send)
+
+
+def _is_entry(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"].startswith(ENTRY_PREFIXES)
