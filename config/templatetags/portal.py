@@ -1,10 +1,53 @@
-"""Filters for money, numbers and times; templates have no arithmetic of their own."""
+"""Filters and tags for money, numbers, times, states, icons and form fields; templates have no arithmetic of their own.
+
+Builtins of the template engine: no ``{% load %}`` needed. docs/pages.md shows each with an example.
+"""
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from django import template
+from django.conf import settings
+from django.forms import BoundField
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
 
+from config.foundation.clock import now
 from config.foundation.money import format_usd
+from config.foundation.outcomes import Outcome
 
 register = template.Library()
+
+# What a state of any model looks like: signal and icon. The word comes from the model's choices.
+LOOKS: dict[str, tuple[str, str]] = {
+    "good": ("good", "circle-check"),
+    "warn": ("warn", "triangle-alert"),
+    "bad": ("bad", "circle-x"),
+    "info": ("info", "info"),
+    "quiet": ("quiet", "circle-dashed"),
+    "busy": ("info", "clock"),
+}
+STATE_LOOKS: dict[str, str] = {
+    **dict.fromkeys(
+        ["ok", "active", "enabled", "sent", "used", "settled", "done", "new", "ready", "switched", "posted"], "good"
+    ),
+    **dict.fromkeys(
+        ["low", "needs_credential", "handed_over", "expiring", "gone_back", "overlap", "timeout", "cut_stream"], "warn"
+    ),
+    **dict.fromkeys(["rate_limited", "no_balance", "cancelled", "client_error", "unsupported_input", "no_rights"], "warn"),
+    **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
+    **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
+    **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out"], "quiet"),
+    **dict.fromkeys(["queued", "sending", "running", "open", "notified", "observing", "applying", "held"], "busy"),
+}
+ICONS = Path(settings.BASE_DIR) / "static" / "vendor" / "lucide"
 
 
 @register.filter
@@ -17,3 +60,129 @@ def usd(nano: int | None, places: int = 4) -> str:
 def usd_exact(nano: int | None) -> str:
     """Money with every digit, for details."""
     return "-" if nano is None else format_usd(int(nano), 9)
+
+
+@register.filter
+def money(nano: int | None, places: int = 4) -> SafeString:
+    """Money for a table cell or a headline: negative and zero look different from positive, every digit on hover."""
+    if nano is None:
+        return mark_safe('<span class="money none">-</span>')  # noqa: S308  (constant)
+    value = int(nano)
+    look = "neg" if value < 0 else "zero" if value == 0 else "pos"
+    shown = format_usd(value, int(places))
+    if value > 0 and shown.strip("$0.,") == "":
+        shown = f"<{format_usd(10 ** (9 - int(places)), int(places), trim=False)}"
+    return format_html('<span class="money {}" title="{}">{}</span>', look, format_usd(value, 9), shown)
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """A whole number with thousands separated; "-" for None."""
+    return "-" if number is None else f"{int(number):,}"
+
+
+@register.filter
+def local_time(at: datetime | None) -> str:
+    """``2026-11-20 09:40:59`` in the viewer's zone, without its name."""
+    return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S") if at else "-"
+
+
+@register.filter
+def when(at: datetime | None) -> SafeString | str:
+    """The viewer's time with the zone's name, how long ago on hover. For details."""
+    if at is None:
+        return "-"
+    zone = timezone.get_current_timezone_name()
+    return format_html('<time datetime="{}" title="{}">{} {}</time>', at.isoformat(), relative(at), local_time(at), zone)
+
+
+@register.filter
+def when_short(at: datetime | None) -> SafeString | str:
+    """The viewer's time for a dense table whose heading names the zone; the full instant on hover."""
+    if at is None:
+        return "-"
+    title = f"{relative(at)}, {timezone.get_current_timezone_name()}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, local_time(at))
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """ "2 minutes ago" or "in 3 days"; the instant with its zone on hover."""
+    if at is None:
+        return "-"
+    title = f"{local_time(at)} {timezone.get_current_timezone_name()}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, relative(at))
+
+
+def relative(at: datetime) -> str:
+    """The distance to now in one unit, in the active language."""
+    reference = now()
+    if abs((reference - at).total_seconds()) < 60:
+        return _("just now")
+    if at > reference:
+        return _("in %(distance)s") % {"distance": timeuntil(at, reference, depth=1)}
+    return _("%(distance)s ago") % {"distance": timesince(at, reference, depth=1)}
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """Name of the viewer's time zone, for table headings."""
+    return timezone.get_current_timezone_name()
+
+
+@lru_cache(maxsize=128)
+def _icon_body(name: str) -> str:
+    svg = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
+    return re.sub(r"\s+", " ", svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]).strip()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of static/vendor/lucide, inlined. Without ``label`` it is decoration and hidden from screen readers."""
+    said = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')  # noqa: S308
+    body = mark_safe(_icon_body(name))  # noqa: S308  (a file of ours)
+    return format_html(
+        '<svg class="icon" {} width="24" height="24" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
+        'stroke-linecap="round" stroke-linejoin="round">{}</svg>',
+        said,
+        body,
+    )
+
+
+@register.simple_tag
+def badge(look: str, word: Any) -> SafeString:
+    """A state: icon and word. ``look``: good, warn, bad, info, quiet, busy."""
+    signal, icon_name = LOOKS[look]
+    return format_html('<span class="badge {}">{}{}</span>', signal, icon(icon_name), word)
+
+
+@register.simple_tag
+def state_badge(value: str, word: Any = "") -> SafeString:
+    """The badge of a model's state: ``{% state_badge key.state key.get_state_display %}``."""
+    return badge(STATE_LOOKS.get(str(value), "quiet"), word or value)
+
+
+@register.simple_tag
+def outcome_badge(outcome: str) -> SafeString:
+    """How a call ended, in the house's words."""
+    word = Outcome(outcome).label if outcome in Outcome.values else outcome
+    return badge(STATE_LOOKS.get(outcome, "bad"), word)
+
+
+@register.simple_tag
+def field(bound: BoundField) -> SafeString:
+    """A form field with label, help and errors, tied together for screen readers."""
+    kind = getattr(bound.field.widget, "input_type", "")
+    return mark_safe(render_to_string("_partials/field.html", {"field": bound, "kind": kind}))  # noqa: S308
+
+
+@register.simple_tag
+def fields(form: Any) -> SafeString:
+    """Every field of a form, hidden ones and form-wide errors included."""
+    return mark_safe(render_to_string("_partials/fields.html", {"form": form}))  # noqa: S308
+
+
+@register.filter
+def tail(text: str) -> str:
+    """``sk-...a1b2`` for the last four characters of a key."""
+    return f"sk-...{text}" if text else "-"

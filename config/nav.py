@@ -1,0 +1,106 @@
+"""The rail on the left: one table of links; a page appears when its URL exists and the person's role allows it.
+
+A new page adds one line here. ``right`` is a word of ``accounts.rights``; "" stands for everybody who is logged in.
+"""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.rights import may
+
+
+@dataclass(frozen=True)
+class Link:
+    """``stem`` is the URL name; pages whose URL name starts with one of ``family`` light the same link."""
+
+    stem: str
+    label: str | Promise
+    icon: str
+    right: str = ""
+    family: tuple[str, ...] = ()
+
+
+SECTIONS: list[tuple[str | Promise, list[Link]]] = [
+    (
+        "",
+        [
+            Link("home", _("Home"), "house"),
+            Link("call_list", _("Calls"), "list", family=("call_detail",)),
+            Link("usage", _("Usage"), "chart-column"),
+            Link("key_list", _("Keys"), "key-round", family=("key_",)),
+            Link("billing", _("Billing"), "wallet", family=("code_redeem",)),
+            Link("model_list", _("Models"), "boxes"),
+            Link("setup_guide", _("Set up"), "plug"),
+            Link("team_list", _("Team"), "users", family=("team_",)),
+            Link("my_move", _("Your move"), "arrow-right-left"),
+        ],
+    ),
+    (
+        _("Support"),
+        [
+            Link("find", _("Find"), "search", "calls.search", family=("find_",)),
+            Link("case_list", _("Cases"), "life-buoy", "calls.search", family=("case_",)),
+            Link("person_list", _("People"), "user", "people.view", family=("person_", "invitation_")),
+        ],
+    ),
+    (
+        _("Finance"),
+        [
+            Link("ledger", _("Ledger"), "landmark", "ledger.view", family=("ledger_",)),
+            Link("price_list", _("Prices"), "tags", "prices.view", family=("price_",)),
+            Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),
+            Link("code_list", _("Codes"), "ticket", "ledger.view", family=("code_batch",)),
+            Link("statement_list", _("Statements"), "file-text", "ledger.view", family=("statement_",)),
+            Link("reconcile", _("Reconcile"), "scale", "ledger.view"),
+        ],
+    ),
+    (
+        _("Operations"),
+        [
+            Link("ops_overview", _("Overview"), "gauge", "migrations.view"),
+            Link("migration_overview", _("Migrations"), "arrow-right-left", "migrations.view"),
+            Link("import_start", _("Import"), "upload", "migrations.manage", family=("import_",)),
+            Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
+            Link("upstream_list", _("Upstreams"), "server", "catalog.manage", family=("upstream_",)),
+            Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
+            Link("audit_list", _("Audit"), "shield", "audit.view", family=("audit_",)),
+            Link("health", _("Health"), "heart-pulse", "catalog.manage"),
+            Link("admin:index", _("Admin"), "settings", "catalog.manage"),
+        ],
+    ),
+]
+
+
+def address_of(stem: str) -> str:
+    """The address of a page without arguments, "" while no app has it."""
+    try:
+        return reverse(stem)
+    except NoReverseMatch:
+        return ""
+
+
+def rail_for(request: HttpRequest) -> list[dict[str, object]]:
+    """Sections of links for this person, the current one marked."""
+    user = request.user
+    if not isinstance(user, User):
+        return []
+    here = request.resolver_match.view_name if request.resolver_match else ""
+    rail = []
+    for title, links in SECTIONS:
+        shown = [
+            {"url": url, "label": link.label, "icon": link.icon, "is_current": _is_current(link, here)}
+            for link in links
+            if (not link.right or may(user, link.right)) and (url := address_of(link.stem))
+        ]
+        if shown:
+            rail.append({"title": title, "links": shown})
+    return rail
+
+
+def _is_current(link: Link, here: str) -> bool:
+    return here == link.stem or any(here.startswith(prefix) for prefix in link.family)
