@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone, translation
 
+# What staff without a second factor may open: setting one up, logging out, and what every page needs.
 SECOND_FACTOR_OPEN = ("/accounts/", "/static/", "/healthz", "/readyz", "/language/")
+API_PREFIX = "/api/"
 
 
 class PersonMiddleware:
@@ -28,7 +30,7 @@ class PersonMiddleware:
             timezone.deactivate()
         try:
             if self._lacks_second_factor(request):
-                return redirect("mfa_index")
+                return self._refuse(request)
             return self.get_response(request)
         finally:
             timezone.deactivate()
@@ -37,3 +39,10 @@ class PersonMiddleware:
         if not settings.STAFF_SECOND_FACTOR or not request.user.is_staff:
             return False
         return not request.path.startswith(SECOND_FACTOR_OPEN) and not is_mfa_enabled(request.user)
+
+    def _refuse(self, request: HttpRequest) -> HttpResponse:
+        """A program gets a status it can read, a person the page where the factor is set up."""
+        if request.path.startswith(API_PREFIX):
+            body = {"code": "second_factor_required", "message": "Your role needs a second factor: set one up in your account."}
+            return JsonResponse({"error": body}, status=403)
+        return redirect("mfa_index")

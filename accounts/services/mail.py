@@ -65,7 +65,7 @@ def queue_mail(
         subject = render_to_string(f"emails/{template}.subject.txt", values)
         text = render_to_string(f"emails/{template}.txt", values)
         try:
-            html = render_to_string(f"emails/{template}.html", {**values, "language": spoken})
+            html: str = render_to_string(f"emails/{template}.html", {**values, "language": spoken})
         except TemplateDoesNotExist:
             html = ""
     return queue_text(
