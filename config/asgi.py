@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Here every request runs in a thread of its own, so connections are shared through a pool instead of kept by threads.
@@ -17,7 +17,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ENTRY_PREFIXES = ("/v1/", "/api/v1/")
 
-_django: Application = get_asgi_application()
+_django = cast("Application", get_asgi_application())
 
 
 def _relay() -> Application:

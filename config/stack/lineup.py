@@ -1,0 +1,60 @@
+"""The processes of the portal, in starting order: what a service manager would run in production, and the demo's extras."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.stack import places
+from config.stack.processes import Child
+
+WEB, RELAY, UPSTREAM, OLD_GATEWAY, MAIL = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``port`` is the web port; the others follow it."""
+
+    port: int
+    host: str
+    demo: bool
+    own_mail_sink: bool
+    home: Path
+
+    def ports(self) -> dict[int, str]:
+        """Every port that will be used, with the name of its user."""
+        used = {WEB: "web", RELAY: "relay"}
+        if self.demo:
+            used |= {UPSTREAM: "demo upstream", OLD_GATEWAY: "demo old gateway"}
+        if self.own_mail_sink:
+            used[MAIL] = "mail sink"
+        return {self.port + offset: name for offset, name in used.items()}
+
+
+def children(plan: Plan, env: Mapping[str, str]) -> list[Child]:
+    """In starting order: what others need comes first. They are ended in the reverse order."""
+    logs = plan.home / "logs"
+    options = {"cwd": places.CHECKOUT}
+
+    def child(name: str, *command: str, grace: float = 15.0) -> Child:
+        return Child(name, [sys.executable, "-m", *command], logs / f"{name}.log", env, grace=grace, options=options)
+
+    lineup = []
+    if plan.own_mail_sink:
+        folder = str(plan.home / "mail")
+        lineup.append(child("mail", "config.stack.mail_sink", "--port", str(plan.port + MAIL), "--folder", folder))
+    if plan.demo:
+        lineup.append(child("upstream", "gateway.demo_upstream", "--port", str(plan.port + UPSTREAM)))
+        lineup.append(child("old-gateway", "gateway.demo_old_gateway", "--port", str(plan.port + OLD_GATEWAY)))
+    # The worker may have an import in hand: it gets time to reach a place from which it can go on.
+    lineup.append(child("worker", "celery", "-A", "config", "worker", "--loglevel", "info", "--concurrency", "2", grace=30))
+    schedule = str(plan.home / "beat-schedule")
+    lineup.append(child("beat", "celery", "-A", "config", "beat", "--loglevel", "info", "--schedule", schedule))
+    lineup.append(child("relay", *_granian(plan, RELAY), "gateway.relay.app:application"))
+    lineup.append(child("web", *_granian(plan, WEB), "config.asgi:application"))
+    return lineup
+
+
+def _granian(plan: Plan, offset: int) -> list[str]:
+    place = ["--host", plan.host, "--port", str(plan.port + offset)]
+    return ["granian", "--interface", "asgi", "--no-ws", "--loop", "uvloop", *place, "--workers-kill-timeout", "10"]
