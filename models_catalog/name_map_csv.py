@@ -1,0 +1,89 @@
+"""The name map as CSV: what goes out comes in again and changes nothing (R043).
+
+Cells that a spreadsheet would run as a formula get an apostrophe in front, which is taken away when the file comes back.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+
+from config.foundation.errors import InvalidInput
+from models_catalog.models import NameMapEntry
+from models_catalog.services.name_map import NameChange
+
+COLUMNS = ("old_name", "kind", "callable_name", "bill_as_called", "reason", "approved_by")
+LARGEST_BYTES = 4 * 1024 * 1024
+MOST_LINES = 20_000
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+class UnreadableCsv(InvalidInput):
+    """This is not a name map in CSV: UTF-8 with the columns old_name, kind, callable_name."""
+
+    code = "unreadable_csv"
+
+
+def to_csv(entries: Iterable[NameMapEntry]) -> str:
+    """The lines as CSV text with a byte order mark, so that spreadsheets read Chinese rightly."""
+    out = io.StringIO(newline="")
+    out.write("\ufeff")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        target = entry.callable_model.name if entry.callable_model else ""
+        bill = "yes" if entry.bill_as_called else "no"
+        row = (entry.old_name, entry.kind, target, bill, entry.reason, entry.approved_by)
+        writer.writerow([_guard(cell) for cell in row])
+    return out.getvalue()
+
+
+def from_csv(data: bytes) -> list[NameChange]:
+    """The lines of a file; raises UnreadableCsv with the line number. The last three columns may lack."""
+    if len(data) > LARGEST_BYTES:
+        raise UnreadableCsv(f"The file is larger than {LARGEST_BYTES // 1024 // 1024} MB.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableCsv("The file is not UTF-8.") from None
+    if "\x00" in text:
+        raise UnreadableCsv
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    try:
+        columns = set(reader.fieldnames or ())
+        if not {"old_name", "kind", "callable_name"} <= columns or not columns <= set(COLUMNS):
+            raise UnreadableCsv
+        return [_change(row, number) for number, row in enumerate(_limited(reader), start=2)]
+    except csv.Error as error:
+        raise UnreadableCsv(f"Line {reader.line_num}: {error}.") from None
+
+
+def _limited(reader: "csv.DictReader[str]") -> Iterable[dict[str, str]]:
+    for count, row in enumerate(reader):
+        if count >= MOST_LINES:
+            raise UnreadableCsv(f"The file has more than {MOST_LINES} lines.")
+        yield row
+
+
+def _change(row: dict[str, str], number: int) -> NameChange:
+    if "" in row or None in row.values():
+        raise UnreadableCsv(f"Line {number} has another number of cells than the first line.")
+    cells = {name: _unguard(cell) for name, cell in row.items()}
+    bill = cells.get("bill_as_called", "yes").strip().lower() or "yes"
+    if bill not in ("yes", "no"):
+        raise UnreadableCsv(f"Line {number}: bill_as_called is yes or no.")
+    return NameChange(
+        old_name=cells["old_name"],
+        kind=cells["kind"].strip(),
+        target=cells["callable_name"],
+        bill_as_called=bill == "yes",
+        reason=cells.get("reason", ""),
+        approved_by=cells.get("approved_by", ""),
+    )
+
+
+def _guard(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _unguard(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
