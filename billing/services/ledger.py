@@ -1,0 +1,210 @@
+"""The doors to the ledger. Each is one call of an SQL function of ``billing/sql``, so one round trip and all or nothing.
+
+Amounts are nano-USD. Every call may be repeated with the same ids and has one effect.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import DatabaseError, connection, transaction
+
+from accounts.models import Group, User
+from accounts.services import audit
+from billing.models import LedgerAccount
+from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused
+from config.foundation.clock import now
+
+POST_SQL = "SELECT transaction_id, kind, n, status, entry_id FROM billing_post_entries(%s::jsonb)"
+RESERVE_SQL = "SELECT request_id, status, available_nano FROM billing_reserve(%s::jsonb)"
+RECORD_SQL = "SELECT request_id, status, reason FROM billing_record(%s::jsonb)"
+EXPIRE_SQL = "SELECT billing_expire_holds(%s, %s)"
+
+PRIORITY = {"bonus": 10, "subscription": 20, "prepaid": 30}
+_ERRORS = {"PB001": EntryMismatch, "PB002": InsufficientBalance, "PB003": AlreadyReversed, "PB004": PostingRefused}
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One positive amount from one account to another; with ``kind`` and ``n`` an act is booked once."""
+
+    transaction_id: UUID
+    kind: str
+    from_account_id: int
+    to_account_id: int
+    amount_nano: int
+    n: int = 0
+    reason: str = ""
+    effective_at: datetime | None = None
+    actor_id: int | None = None
+    reverses_id: int | None = None
+    allow_debt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PostingResult:
+    """``status`` is "posted" or "repeated"."""
+
+    transaction_id: UUID
+    kind: str
+    n: int
+    status: str
+    entry_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveRequest:
+    """Money to set aside for a call. Exactly one of ``user_id`` and ``group_id`` pays.
+
+    ``context`` holds the request log's columns known at admission: what the sweeper writes when the relay dies.
+    """
+
+    request_id: UUID
+    user_id: int | None
+    group_id: int | None
+    key_id: int | None
+    amount_nano: int
+    expires_at: datetime
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveResult:
+    """``status``: held, repeated, no_balance, key_limit; or mismatch (the id was used with another amount or has
+    closed) and refused (not one payer, negative amount). ``available_nano``: what is left, or what would have been there."""
+
+    request_id: UUID
+    status: str
+    available_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """The end of a call. ``log`` holds request log columns by name, without id, started_at, held_nano and cost_nano."""
+
+    request_id: UUID
+    cost_nano: int
+    hold: bool
+    reason: str = ""
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """``status``: recorded, repeated, late (charged after the hold expired) or refused, with the ``reason``.
+    ``request_id`` is None only where the event's own id could not be read."""
+
+    request_id: UUID | None
+    status: str
+    reason: str
+
+
+def house_account(kind: str, origin: str = "") -> LedgerAccount:
+    """The account of the house for ``kind`` and ``origin``, made when missing; safe to call twice at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT billing_house_account(%s, %s)", [kind, origin])
+        (account_id,) = cursor.fetchone()
+    return LedgerAccount.objects.get(pk=account_id)
+
+
+def purse_for(
+    *, user: User | None = None, group: Group | None = None, kind: str = "prepaid", origin: str = "", is_spendable: bool = True
+) -> LedgerAccount:
+    """The purse of a person or team, made when missing; ``is_spendable`` counts only for a new one."""
+    if (user is None) == (group is None):
+        raise PostingRefused("A purse belongs to one person or to one team.")
+    row = {"user": user, "group": group, "kind": kind, "currency": "USD", "origin": origin}
+    defaults = {"is_purse": True, "is_spendable": is_spendable, "priority": PRIORITY[kind]}
+    purse, _created = LedgerAccount.objects.get_or_create(**row, defaults=defaults)
+    return purse
+
+
+def set_spendable(*, actor: User | None, user_ids: Sequence[int], origin: str | None, is_spendable: bool) -> int:
+    """Let the purses of these people (of one ``origin``, or all when None) be spent here, or not; gives the number changed."""
+    purses = LedgerAccount.objects.filter(is_purse=True, user_id__in=list(user_ids)).exclude(is_spendable=is_spendable)
+    if origin is not None:
+        purses = purses.filter(origin=origin)
+    with transaction.atomic():
+        changed = list(purses.order_by("pk").values_list("pk", flat=True))
+        count = LedgerAccount.objects.filter(pk__in=changed).exclude(is_spendable=is_spendable).update(is_spendable=is_spendable)
+        for purse in LedgerAccount.objects.filter(pk__in=changed).select_related("user", "group"):
+            audit.record(
+                actor=actor,
+                action="purse.opened" if is_spendable else "purse.closed",
+                target=purse,
+                before={"is_spendable": not is_spendable},
+                after={"is_spendable": is_spendable},
+            )
+    return count
+
+
+def post_entries(postings: Sequence[Posting]) -> list[PostingResult]:
+    """Post all or nothing, in the order given.
+
+    Raises EntryMismatch (same act, other figures), InsufficientBalance (a purse would fall below its floor and debt is
+    not allowed), AlreadyReversed and PostingRefused.
+    """
+    if not postings:
+        return []
+    with translated_errors(), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(POST_SQL, [_dumps(postings)])
+        return [PostingResult(*row) for row in cursor.fetchall()]
+
+
+def reserve(requests: Sequence[ReserveRequest]) -> list[ReserveResult]:
+    """Set money aside, each request on its own; answers come in the order of the requests."""
+    if not requests:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(RESERVE_SQL, [reserve_payload(requests)])
+        answers = [ReserveResult(*row) for row in cursor.fetchall()]
+    # The function works, and answers, in the order of the ids: that is its lock order.
+    places = sorted(range(len(requests)), key=lambda place: requests[place].request_id.bytes)
+    return [answer for _place, answer in sorted(zip(places, answers, strict=True), key=lambda pair: pair[0])]
+
+
+def record_calls(events: Sequence[CallEvent]) -> list[CallResult]:
+    """Write logs, close holds and charge, in one transaction; answers come in the order of the events."""
+    if not events:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_SQL, [record_payload(events)])
+        return [CallResult(*row) for row in cursor.fetchall()]
+
+
+def expire_holds(limit: int = 5000, at: datetime | None = None) -> int:
+    """Give back what calls still hold whose time is over, and log each as timed out; gives their number."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXPIRE_SQL, [limit, at or now()])
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+def reserve_payload(requests: Sequence[ReserveRequest]) -> str:
+    """The parameter of ``RESERVE_SQL``."""
+    return _dumps(requests)
+
+
+def record_payload(events: Sequence[CallEvent]) -> str:
+    """The parameter of ``RECORD_SQL``."""
+    return _dumps(events)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns the refusals of the SQL functions into the errors people read."""
+    try:
+        yield
+    except DatabaseError as error:
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state not in _ERRORS:
+            raise
+        raise _ERRORS[state] from error
+
+
+def _dumps(rows: Sequence[Any]) -> str:
+    return orjson.dumps(list(rows)).decode()

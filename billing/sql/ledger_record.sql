@@ -1,0 +1,284 @@
+-- The end of calls: [{request_id, cost_nano, hold, reason, log}]. One transaction writes the request log (inserting it is
+-- what makes an event count once), closes the hold, charges the purses, and adds to allowance and usage.
+-- Answers: recorded, repeated, late (the hold had expired: charged all the same, the sweeper's log row replaced), refused.
+
+CREATE TYPE billing_call AS (
+    ord bigint, id uuid, cost bigint, reason text, log jsonb, key_id bigint, user_id bigint, group_id bigint,
+    amount bigint, account_ids bigint[], part_amounts bigint[], is_open boolean, is_late boolean
+);
+
+-- A request log row with every column filled, for events that leave some out.
+CREATE FUNCTION billing_blank_log() RETURNS billing_requestlog LANGUAGE sql STABLE AS $$
+    SELECT jsonb_populate_record(NULL::billing_requestlog, '{"duration_ms": 0, "key_name": "", "key_tail": "",
+        "group_code": "", "endpoint": "", "is_stream": false, "route": "new", "asked_model": "", "billed_model": "",
+        "served_model": "", "outcome": "ok", "http_status": 0, "error_code": "", "input_tokens": 0, "cached_tokens": 0,
+        "cache_write_tokens": 0, "output_tokens": 0, "reasoning_tokens": 0, "usage_source": "none", "held_nano": 0,
+        "cost_nano": 0, "price_detail": {}, "attempts": [], "client_family": "", "client_network": "", "origin": "relay",
+        "source_ref": ""}')
+$$;
+
+-- Writes the log rows and their usage; gives the ids that were not there yet.
+CREATE FUNCTION billing_write_logs(calls billing_call[]) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    written uuid[];
+BEGIN
+    WITH put AS (
+        INSERT INTO billing_requestlog
+        SELECT r.* FROM unnest(calls) c
+        CROSS JOIN LATERAL jsonb_populate_record(billing_blank_log(), c.log || jsonb_build_object(
+            'id', c.id, 'started_at', uuid7_time(c.id), 'held_nano', coalesce(c.amount, 0), 'cost_nano', c.cost,
+            'key_id', CASE WHEN c.amount IS NULL THEN c.log -> 'key_id' ELSE to_jsonb(c.key_id) END,
+            'origin', 'relay', 'source_ref', '')) r
+        ORDER BY c.id
+        ON CONFLICT DO NOTHING
+        RETURNING id, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, input_tokens,
+            cached_tokens, output_tokens, cost_nano
+    ), counted AS (
+        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
+            input_tokens, cached_tokens, output_tokens, cost_nano)
+        SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+            billing_usage_model(billed_model, asked_model, outcome), 'relay', count(*),
+            count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
+        FROM put GROUP BY 1, 2, 3, 4, 5
+    )
+    SELECT coalesce(array_agg(id), '{}') INTO written FROM put;
+    RETURN written;
+END $$;
+
+-- Takes the sweeper's rows of late calls out of log and usage, so that the real ones can take their place.
+CREATE FUNCTION billing_drop_logs(ids uuid[]) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM billing_requestlog l USING unnest(ids) late(id)
+        WHERE l.id = late.id AND l.started_at = uuid7_time(late.id)
+        RETURNING l.*
+    )
+    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
+        input_tokens, cached_tokens, output_tokens, cost_nano)
+    SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+        billing_usage_model(billed_model, asked_model, outcome), origin, -1,
+        CASE WHEN outcome <> 'ok' THEN -1 ELSE 0 END, -input_tokens, -cached_tokens, -output_tokens, -cost_nano
+    FROM gone
+$$;
+
+-- Charges calls whose one held purse covers them: all at once, one change per purse.
+CREATE FUNCTION billing_charge_covered(calls billing_call[], revenue bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
+        from_balance_nano, booked_at, effective_at, reason)
+    SELECT c.id, 'charge', 0, a.id, revenue, c.cost, a.seq + row_number() OVER so_far,
+        a.balance_nano - sum(c.cost) OVER so_far, clock_timestamp(), uuid7_time(c.id), ''
+    FROM unnest(calls) c JOIN billing_ledgeraccount a ON a.id = c.account_ids[1]
+    WHERE c.cost > 0
+    WINDOW so_far AS (PARTITION BY a.id ORDER BY c.ord ROWS UNBOUNDED PRECEDING)
+    ORDER BY c.ord;
+    UPDATE billing_ledgeraccount a
+    SET balance_nano = a.balance_nano - t.cost, held_nano = a.held_nano - t.part, seq = a.seq + t.charges,
+        floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - t.cost - a.held_nano + t.part)
+    FROM (
+        SELECT c.account_ids[1] AS id, sum(c.cost)::bigint AS cost, sum(c.part_amounts[1])::bigint AS part,
+            count(*) FILTER (WHERE c.cost > 0) AS charges
+        FROM unnest(calls) c GROUP BY 1
+    ) t WHERE a.id = t.id;
+END $$;
+
+-- The purse that goes into debt: the last one that may be spent, else the last one held, else the last, else a new one.
+CREATE FUNCTION billing_debt_purse(c billing_call) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    found_id bigint;
+BEGIN
+    SELECT a.id INTO found_id FROM billing_ledgeraccount a
+    WHERE a.is_purse AND (a.user_id = c.user_id OR a.group_id = c.group_id)
+    ORDER BY a.is_spendable DESC, a.id = ANY (c.account_ids) DESC, a.priority DESC, a.id DESC LIMIT 1;
+    IF found_id IS NULL THEN
+        INSERT INTO billing_ledgeraccount (kind, user_id, group_id, currency, origin, is_purse, is_spendable, balance_nano,
+            held_nano, floor_nano, credit_limit_nano, priority, seq, created_at)
+        VALUES ('prepaid', c.user_id, c.group_id, 'USD', '', true, true, 0, 0, 0, 0, 30, 0, now())
+        RETURNING id INTO found_id;
+    END IF;
+    RETURN found_id;
+END $$;
+
+-- Charges one call over several purses: what was held, then what the owner has free, then debt.
+CREATE FUNCTION billing_charge_spread(c billing_call, revenue bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    open_cost bigint := c.cost;
+    draws jsonb := '{}';
+    p record;
+    take bigint;
+    debtor bigint;
+    moved record;
+    nth int := 0;
+BEGIN
+    IF c.is_open THEN
+        UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - p.part
+        FROM unnest(c.account_ids, c.part_amounts) p(id, part) WHERE a.id = p.id;
+        FOR p IN SELECT * FROM unnest(c.account_ids, c.part_amounts) x(id, part) LOOP
+            take := LEAST(p.part, open_cost);
+            draws := draws || jsonb_build_object(p.id::text, take);
+            open_cost := open_cost - take;
+        END LOOP;
+    END IF;
+    FOR p IN
+        SELECT a.id, a.balance_nano - a.held_nano + a.credit_limit_nano AS free FROM billing_ledgeraccount a
+        WHERE a.is_purse AND a.is_spendable AND (a.user_id = c.user_id OR a.group_id = c.group_id)
+        ORDER BY a.priority, a.id
+    LOOP
+        EXIT WHEN open_cost = 0;
+        take := coalesce((draws ->> p.id::text)::bigint, 0);
+        draws := draws || jsonb_build_object(p.id::text, take + LEAST(GREATEST(p.free - take, 0), open_cost));
+        open_cost := open_cost - LEAST(GREATEST(p.free - take, 0), open_cost);
+    END LOOP;
+    IF open_cost > 0 THEN
+        debtor := billing_debt_purse(c);
+        draws := draws || jsonb_build_object(debtor::text, coalesce((draws ->> debtor::text)::bigint, 0) + open_cost);
+    END IF;
+    FOR p IN
+        SELECT a.id, d.value::bigint AS amount FROM jsonb_each_text(draws) d JOIN billing_ledgeraccount a ON a.id = d.key::bigint
+        WHERE d.value::bigint > 0 ORDER BY a.priority, a.id
+    LOOP
+        SELECT * INTO moved FROM billing_move(p.id, -p.amount);
+        INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
+            from_balance_nano, booked_at, effective_at, reason)
+        VALUES (c.id, 'charge', nth, p.id, revenue, p.amount, moved.new_seq, moved.new_balance, clock_timestamp(),
+            uuid7_time(c.id), '');
+        nth := nth + 1;
+    END LOOP;
+END $$;
+
+-- Events whose figures are sound, each with its hold; an id that comes twice is taken once.
+CREATE FUNCTION billing_sound_calls(events jsonb) RETURNS billing_call[] LANGUAGE plpgsql AS $$
+DECLARE
+    calls billing_call[];
+BEGIN
+    SELECT coalesce(array_agg(call ORDER BY (call).ord), '{}') INTO calls FROM (
+        SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64), e.log,
+            h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts,
+            coalesce(h.state = 'open', false), coalesce(h.state = 'expired', false))::billing_call AS call
+        FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, reason text, log jsonb))
+            WITH ORDINALITY e(request_id, cost_nano, hold, reason, log, ord)
+        LEFT JOIN billing_hold h ON h.id = e.request_id
+        WHERE e.cost_nano >= 0 AND jsonb_typeof(e.log) = 'object'
+          AND CASE WHEN h.id IS NULL THEN e.cost_nano = 0 AND NOT coalesce(e.hold, false)
+              ELSE h.state = 'open' OR (h.state = 'expired' AND h.reason = 'expired') END
+        ORDER BY e.request_id, e.ord
+    ) sound;
+    RETURN calls;
+END $$;
+
+-- Why an event was not taken, or that it was taken before.
+CREATE FUNCTION billing_refusal(request_id uuid, cost_nano bigint, has_hold boolean, log jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN cost_nano IS NULL OR cost_nano < 0 THEN 'negative_cost'
+        WHEN log IS NULL OR jsonb_typeof(log) <> 'object' THEN 'malformed'
+        WHEN EXISTS (SELECT 1 FROM billing_requestlog l WHERE l.id = request_id AND l.started_at = uuid7_time(request_id))
+            THEN NULL
+        WHEN has_hold THEN 'no_hold'
+        ELSE 'cost_without_hold' END
+$$;
+
+-- Closes what the calls held, and adds their cost to the allowances of their keys.
+CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE billing_keybudget b
+    SET spent_nano = b.spent_nano + t.cost, held_nano = b.held_nano - t.part
+    FROM (
+        SELECT c.key_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
+        FROM unnest(calls) c WHERE c.key_id IS NOT NULL GROUP BY c.key_id
+    ) t WHERE b.key_id = t.key_id;
+    UPDATE billing_hold h
+    SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
+        settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp()
+    FROM unnest(calls) c WHERE h.id = c.id AND c.is_open AND h.state = 'open';
+END $$;
+
+CREATE FUNCTION billing_record_batch(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+    calls billing_call[];
+    held billing_call[];
+    covered billing_call[];
+    late uuid[];
+    fresh uuid[];
+    revenue bigint;
+    c billing_call;
+BEGIN
+    SELECT array_agg(DISTINCT (x ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(events) x;
+    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
+        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL)) FROM billing_hold h WHERE h.id = ANY (ids);
+    PERFORM 1 FROM billing_hold h WHERE h.id = ANY (ids) ORDER BY h.id FOR NO KEY UPDATE;
+
+    calls := billing_sound_calls(events);
+    SELECT coalesce(array_agg(x.id), '{}') INTO late FROM unnest(calls) x WHERE x.is_late;
+    IF late <> '{}' THEN
+        PERFORM billing_drop_logs(late);
+        UPDATE billing_hold h SET reason = 'late' WHERE h.id = ANY (late);
+    END IF;
+    fresh := billing_write_logs(calls);
+
+    SELECT array_agg(x),
+        array_agg(x) FILTER (
+            WHERE x.is_open AND cardinality(x.account_ids) = 1 AND x.cost <= x.part_amounts[1])
+    INTO held, covered FROM unnest(calls) x WHERE x.id = ANY (fresh) AND x.amount IS NOT NULL;
+    IF held IS NOT NULL THEN
+        revenue := billing_house_account('revenue', '');
+        PERFORM billing_charge_covered(covered, revenue) WHERE covered IS NOT NULL;
+        FOR c IN
+            SELECT x.* FROM unnest(held) x
+            WHERE (NOT x.is_open OR cardinality(x.account_ids) <> 1 OR x.cost > x.part_amounts[1])
+              AND (x.cost > 0 OR (x.is_open AND cardinality(x.account_ids) > 0)) ORDER BY x.ord
+        LOOP
+            PERFORM billing_charge_spread(c, revenue);
+        END LOOP;
+        PERFORM billing_close_holds(held);
+    END IF;
+
+    RETURN QUERY
+    SELECT e.request_id,
+        CASE WHEN took.id IS NULL THEN CASE WHEN e.why IS NULL THEN 'repeated' ELSE 'refused' END
+             WHEN took.is_late THEN 'late' ELSE 'recorded' END,
+        coalesce(CASE WHEN took.id IS NULL THEN e.why END, '')
+    FROM (
+        SELECT x.*, CASE WHEN s.id IS NULL AND h.closed_at IS NULL
+            THEN billing_refusal(x.request_id, x.cost_nano, coalesce(x.hold, false), x.log)
+            WHEN x.cost_nano IS NULL OR x.cost_nano < 0 THEN 'negative_cost' END AS why
+        FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, log jsonb))
+            WITH ORDINALITY x(request_id, cost_nano, hold, log, ord)
+        LEFT JOIN unnest(calls) s ON s.id = x.request_id
+        LEFT JOIN billing_hold h ON h.id = x.request_id
+    ) e
+    LEFT JOIN unnest(calls) took ON took.id = e.request_id AND took.ord = e.ord AND took.id = ANY (fresh)
+    ORDER BY e.ord;
+END $$;
+
+-- A batch is taken as a whole; only when one event breaks it is each tried on its own, so that the others stand.
+CREATE FUNCTION billing_record(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    event jsonb;
+    broken text;
+BEGIN
+    BEGIN
+        RETURN QUERY SELECT * FROM billing_record_batch(events);
+        RETURN;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        NULL;
+    END;
+    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
+        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL))
+    FROM billing_hold h WHERE h.id::text IN (SELECT lower(x ->> 'request_id') FROM jsonb_array_elements(events) x);
+    FOR event IN SELECT x FROM jsonb_array_elements(events) x LOOP
+        BEGIN
+            RETURN QUERY SELECT * FROM billing_record_batch(jsonb_build_array(event));
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+            request_id := CASE WHEN event ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                THEN (event ->> 'request_id')::uuid END;
+            status := 'refused';
+            reason := left('malformed ' || SQLSTATE || ' ' || coalesce(broken, ''), 120);
+            RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
