@@ -2,13 +2,17 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from config import admin_site
+
+admin_site.set_up()
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/portal/schema/", SpectacularAPIView.as_view(), name="api_schema"),
-    path("api/portal/docs/", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
+    path("api/portal/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     path("api/portal/", include("accounts.api.urls")),
     path("api/portal/", include("models_catalog.api.urls")),
     path("api/portal/", include("keys.api.urls")),

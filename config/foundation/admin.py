@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -203,3 +204,12 @@ def json_column(name: str, title: Any) -> Callable[[Any], str]:
 
     column.__name__ = f"{name}_json"
     return column
+
+
+def page_link(stem: str, text: Any, *args: Any) -> str:
+    """A link to one of our own pages by URL name; the bare text where there is no such page."""
+    try:
+        address = reverse(stem, args=args)
+    except NoReverseMatch:
+        return str(text)
+    return format_html('<a href="{}">{}</a>', address, text)

@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.relaxed_csp.RelaxedPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -139,11 +140,3 @@ UPSTREAM_TIMEOUT_SECONDS = env.number("UPSTREAM_TIMEOUT_SECONDS", 600)
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")
 # Keys that seal upstream credentials, newest first.
 FIELD_KEYS = env.secret("FIELD_KEYS", "").split(",") if env.secret("FIELD_KEYS", "") else []
-
-UNFOLD = {
-    "SITE_TITLE": "Gateway portal",
-    "SITE_HEADER": "Gateway portal",
-    "SITE_URL": "/",
-    "SHOW_HISTORY": False,
-    "SHOW_LANGUAGES": False,
-}
