@@ -1,0 +1,1 @@
+"""Readers of foreign databases: bytes to records, read-only, without a model of ours."""
