@@ -130,7 +130,9 @@ def set_spendable(*, actor: User | None, user_ids: Sequence[int], origin: str | 
         purses = purses.filter(origin=origin)
     with transaction.atomic():
         changed = list(purses.order_by("pk").values_list("pk", flat=True))
-        count = LedgerAccount.objects.filter(pk__in=changed).exclude(is_spendable=is_spendable).update(is_spendable=is_spendable)
+        count = (
+            LedgerAccount.objects.filter(pk__in=changed).exclude(is_spendable=is_spendable).update(is_spendable=is_spendable)
+        )
         for purse in LedgerAccount.objects.filter(pk__in=changed).select_related("user", "group"):
             audit.record(
                 actor=actor,

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import User
-from billing.models import Hold, KeyBudget, LedgerEntry, RequestLog, UsageDelta
 from billing.services import ledger
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
@@ -30,7 +29,9 @@ def test_hold_then_charge():
     rid = uuid7()
     (held,) = ledger.reserve([ledger.ReserveRequest(rid, user.pk, None, None, 400, now() + timedelta(minutes=5), {})])
     assert (held.status, held.available_nano) == ("held", 600)
-    (done,) = ledger.record_calls([ledger.CallEvent(rid, 300, True, "", {"outcome": "ok", "user_id": user.pk, "asked_model": "m"})])
+    (done,) = ledger.record_calls(
+        [ledger.CallEvent(rid, 300, True, "", {"outcome": "ok", "user_id": user.pk, "asked_model": "m"})]
+    )
     assert done.status == "recorded"
     purse.refresh_from_db()
     assert (purse.balance_nano, purse.held_nano, purse.seq) == (700, 0, 2)
