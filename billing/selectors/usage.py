@@ -1,0 +1,158 @@
+"""Usage from the roll-ups plus what is not folded into them yet, in one statement so that nothing is counted twice."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connection
+
+from accounts.models import User
+from accounts.rights import may, require
+from config.foundation.clock import now
+from config.foundation.errors import InvalidInput, NotFound
+
+TOP_MODELS = 7
+OTHER = "other"
+
+
+@dataclass(slots=True)
+class UsageDay:
+    """One UTC day. ``by_model`` has nano-USD for the chart's models and for "other"."""
+
+    day: date
+    call_count: int = 0
+    failed_count: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano: int = 0
+    by_model: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageChart:
+    """Every day of the span, also those without calls, oldest first. ``models`` are the dearest, then "other" if any."""
+
+    days: list[UsageDay]
+    models: list[str]
+    total: UsageDay
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownRow:
+    label: str
+    call_count: int
+    failed_count: int
+    input_tokens: int
+    output_tokens: int
+    cost_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Rows by falling cost, and their sum: the cost of all calls charged here in the period, whatever the cut."""
+
+    by: str
+    rows: list[BreakdownRow]
+    cost_nano: int
+
+
+_BY_DAY = """
+SELECT day_on, model_name, sum(call_count), sum(failed_count), sum(input_tokens), sum(cached_tokens), sum(output_tokens),
+       sum(cost_nano)
+FROM (
+    SELECT day_on, model_name, call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano
+    FROM billing_usagedaily WHERE user_id = %(user)s AND day_on BETWEEN %(first)s AND %(last)s
+    UNION ALL
+    SELECT (hour_at AT TIME ZONE 'UTC')::date, model_name, call_count, failed_count, input_tokens, cached_tokens,
+           output_tokens, cost_nano
+    FROM billing_usagedelta
+    WHERE user_id = %(user)s AND hour_at >= %(start)s AND hour_at < %(end)s
+) usage
+GROUP BY 1, 2
+"""
+
+
+def usage_by_day(actor: User, user: User, days: int = 30) -> UsageChart:
+    """The last ``days`` UTC days up to today, of oneself, or of anybody with the right ``calls.search``."""
+    if actor.pk != user.pk and not may(actor, "calls.search"):
+        raise NotFound
+    last = now().astimezone(UTC).date()
+    first = last - timedelta(days=max(1, min(days, 400)) - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_DAY, {"user": user.pk, "first": first, "last": last, **_bounds(first, last)})
+        rows = cursor.fetchall()
+    costs: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for _day, model, calls, _failed, _input, _cached, _output, cost in rows:
+        before = costs[model]
+        costs[model] = (before[0] + int(cost), before[1] + int(calls))
+    ranked = sorted(costs, key=lambda model: (*(-x for x in costs[model]), model))
+    top = set(ranked[:TOP_MODELS])
+    by_day = {first + timedelta(days=n): UsageDay(first + timedelta(days=n)) for n in range((last - first).days + 1)}
+    total = UsageDay(last)
+    for day, model, *figures in rows:
+        name = model if model in top else OTHER
+        for target in (by_day[day], total):
+            _add(target, name, [int(figure) for figure in figures])
+    names = ranked[:TOP_MODELS] + ([OTHER] if len(ranked) > TOP_MODELS else [])
+    return UsageChart(list(by_day.values()), names, total)
+
+
+def _add(target: UsageDay, model: str, figures: list[int]) -> None:
+    calls, failed, input_tokens, cached, output, cost = figures
+    target.call_count += calls
+    target.failed_count += failed
+    target.input_tokens += input_tokens
+    target.cached_tokens += cached
+    target.output_tokens += output
+    target.cost_nano += cost
+    target.by_model[model] = target.by_model.get(model, 0) + cost
+
+
+def _bounds(first: date, last: date) -> dict[str, datetime]:
+    start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    return {"start": start, "end": datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)}
+
+
+_FROM_DAILY = """(
+    SELECT user_id, model_name, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedaily
+    WHERE day_on BETWEEN %(first)s AND %(last)s AND origin = 'relay'
+    UNION ALL
+    SELECT user_id, model_name, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedelta
+    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay') u"""
+_FROM_HOURLY = """(
+    SELECT group_code, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagehourly
+    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay'
+    UNION ALL
+    SELECT group_code, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedelta
+    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay') u"""
+_FROM_LOG = """(
+    SELECT key_id, count(*) AS call_count, count(*) FILTER (WHERE outcome <> 'ok') AS failed_count,
+           sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_nano) AS cost_nano
+    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s AND origin = 'relay' GROUP BY key_id) u"""
+_CUTS = {
+    "person": ("coalesce(p.username, '')", _FROM_DAILY + " LEFT JOIN accounts_user p ON p.id = u.user_id"),
+    "model": ("u.model_name", _FROM_DAILY),
+    "modality": ("coalesce(m.modality, '')", _FROM_DAILY + " LEFT JOIN models_catalog_aimodel m ON m.name = u.model_name"),
+    "group": ("u.group_code", _FROM_HOURLY),
+    "key": (
+        "coalesce(k.name || ' #' || k.id, '')",
+        _FROM_LOG + " LEFT JOIN keys_apikey k ON k.id = u.key_id",
+    ),
+    "purpose": ("coalesce(k.purpose, '')", _FROM_LOG + " LEFT JOIN keys_apikey k ON k.id = u.key_id"),
+}
+BREAKDOWNS = tuple(_CUTS)
+
+
+def usage_breakdown(actor: User, by: str, first: date, last: date) -> Breakdown:
+    """What was charged here from ``first`` to ``last`` (UTC days, both included), cut by one of ``BREAKDOWNS``."""
+    require(actor, "calls.search")
+    if by not in _CUTS:
+        raise InvalidInput("There is no such breakdown.", by=by)
+    label, source = _CUTS[by]
+    sql = f"""SELECT {label}, sum(call_count), sum(failed_count), sum(input_tokens), sum(output_tokens), sum(cost_nano)
+        FROM {source} GROUP BY 1 ORDER BY 6 DESC, 1"""  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"first": first, "last": last, **_bounds(first, last)})
+        rows = [BreakdownRow(row[0], *(int(figure) for figure in row[1:])) for row in cursor.fetchall()]
+    return Breakdown(by, rows, sum(row.cost_nano for row in rows))
