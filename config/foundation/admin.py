@@ -129,14 +129,17 @@ class PortalAdmin(ByRight, ModelAdmin):
         return None
 
     def run_action(self, request: HttpRequest, objects: Iterable[Any], verb: Callable[[Any], Any]) -> None:
-        """Call ``verb`` for each object and report how many were done and why others were refused."""
+        """Call ``verb`` for each object and report how many were done and why others were not (False: nothing to change)."""
         done, refused = 0, dict[str, int]()
         for target in objects:
             try:
-                verb(target)
-                done += 1
+                if verb(target) is not False:
+                    done += 1
+                    continue
+                why_not = _("it is in this state already")
             except PortalError as error:
-                refused[error.message] = refused.get(error.message, 0) + 1
+                why_not = str(error.message)
+            refused[why_not] = refused.get(why_not, 0) + 1
         why = "; ".join(f"{count} x {reason}" for reason, count in refused.items())
         text = _("%(done)d done, %(refused)d refused.") % {"done": done, "refused": sum(refused.values())}
         level = messages.WARNING if refused else messages.SUCCESS

@@ -1,0 +1,197 @@
+"""One row and more of everything the portal keeps, with planted secrets that no page and no answer may show."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import Group, GroupMembership, OutboundMail, Role, User
+from accounts.services import invitations, people, teams
+from billing.models import (
+    GroupBook,
+    GroupMultiplier,
+    Hold,
+    KeyBudget,
+    LedgerAccount,
+    LedgerEntry,
+    PriceBook,
+    PriceRule,
+    PriceVersion,
+    RedemptionCode,
+    RequestLog,
+)
+from config.foundation.ids import uuid7, uuid7_time
+from gateway.models import OldEntry, RelayInstance
+from keys.models import ApiKey
+from keys.services import import_secret, issue_key
+from migrations_center.models import ImportIssue, ImportRun, Plan, Source, Wave, WaveEvent, WaveMember
+from models_catalog import services as catalog
+from models_catalog.models import AIModel, Upstream
+
+CREDENTIAL = "upstream-canary-0123456789abcdef-wxyz"
+OLD_SECRET = "oldcanary" + "A1b2C3d4E5" * 3
+PASSWORD = "canary-password-correct-horse"
+STAFF = (Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE)
+
+
+@dataclass
+class World:
+    people: dict[str, User] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    things: dict[str, Any] = field(default_factory=dict)
+
+
+def build(tag: str = "one", world: World | None = None) -> World:
+    """A world, or one more row of everything in the one given; ``tag`` keeps names apart."""
+    world = world or World()
+    for role in Role.values:
+        if role not in world.people:
+            world.people[role] = people.create_person(
+                actor=None, username=f"{role}-person", email=f"{role}@example.org", role=role, password=PASSWORD
+            )
+    customer = people.create_person(actor=None, username=f"customer-{tag}", email=f"customer-{tag}@example.org")
+    world.things["customer"] = customer
+    _people(tag, world, customer)
+    _catalog(tag, world)
+    _keys(tag, world, customer)
+    _prices(tag, world)
+    _money(tag, world, customer)
+    _migration(tag, world, customer)
+    return world
+
+
+def _people(tag: str, world: World, customer: User) -> None:
+    admin = world.people[Role.ADMIN]
+    team = teams.create_team(actor=admin, name=f"Team {tag}", code=f"team-{tag}", owner=customer)
+    teams.add_member(actor=admin, group=team, person=world.people[Role.USER])
+    invitation = invitations.invite(actor=admin, email=f"new-{tag}@example.org")
+    world.things |= {
+        "group": team,
+        "membership": GroupMembership.objects.filter(group=team).first(),
+        "invitation": invitation,
+        "mail": OutboundMail.objects.latest("created_at"),
+    }
+
+
+def _catalog(tag: str, world: World) -> None:
+    provider = catalog.create_provider(actor_name="ops-person", code=f"provider-{tag}", name=f"Provider {tag}")
+    upstream = catalog.create_upstream(
+        actor_name="ops-person",
+        name=f"upstream {tag}",
+        provider=provider,
+        base_url="http://upstream:3000",
+        credential=CREDENTIAL,
+    )
+    models = catalog.ensure_models(
+        actor_name="ops-person", models=[catalog.ModelFigures(f"model-{tag}"), catalog.ModelFigures(f"hidden-{tag}")]
+    )
+    model = models[f"model-{tag}"]
+    catalog.serve_model(actor_name="ops-person", upstream=upstream, model=model)
+    catalog.set_access(actor_name="ops-person", model=model, group_codes=["*"])
+    catalog.set_access(actor_name="ops-person", model=models[f"hidden-{tag}"], group_codes=["nobody"])
+    version = catalog.publish_name_map(
+        actor_name="ops-person", changes=[catalog.NameChange(f"old-{tag}", "alias", model.name)], reason="start"
+    )
+    assert version is not None
+    world.things |= {
+        "provider": provider,
+        "upstream": Upstream.objects.get(pk=upstream.pk),
+        "model": AIModel.objects.get(pk=model.pk),
+        "version": version,
+        "entry": version.entries.get(),
+    }
+    world.secrets.append(CREDENTIAL)
+
+
+def _keys(tag: str, world: World, customer: User) -> None:
+    key, clear = issue_key(actor=None, owner=customer, name=f"key {tag}")
+    secret = f"{OLD_SECRET}{tag}"
+    import_secret(key=key, bare=secret)
+    KeyBudget.objects.create(key=key, limit_nano=5_000_000_000, spent_nano=1_000_000_000)
+    world.secrets += [clear, clear.removeprefix("sk-"), secret]
+    world.things["key"] = ApiKey.objects.get(pk=key.pk)
+
+
+def _prices(tag: str, world: World) -> None:
+    book = PriceBook.objects.create(code=f"book-{tag}", name=f"Book {tag}")
+    version = PriceVersion.objects.create(book=book, number=1, valid_from=timezone.now())
+    rule = PriceRule.objects.create(version=version, model_name=f"model-{tag}", input_nano=2_500_000_000)
+    GroupMultiplier.objects.create(version=version, group_code="default", multiplier=Decimal(1))
+    PriceVersion.objects.filter(pk=version.pk).update(published_at=timezone.now())
+    price_class = Group.objects.create(code=f"source-{tag}/vip", name="vip", kind=Group.Kind.PRICE_CLASS)
+    GroupBook.objects.create(group=price_class, book=book)
+    world.things |= {"book": book, "price_version": version, "rule": rule, "price_class": price_class}
+
+
+def _money(tag: str, world: World, customer: User) -> None:
+    house, _ = LedgerAccount.objects.get_or_create(kind="cash")
+    purse = LedgerAccount.objects.create(
+        kind="prepaid", user=customer, is_purse=True, balance_nano=12_345_678_900, held_nano=500, priority=30, seq=1
+    )
+    now = timezone.now()
+    entry = LedgerEntry.objects.create(
+        transaction_id=uuid.uuid4(),
+        kind="top_up",
+        from_account=house,
+        to_account=purse,
+        amount_nano=12_345_678_900,
+        to_seq=1,
+        to_balance_nano=12_345_678_900,
+        effective_at=now,
+    )
+    key = world.things["key"]
+    hold = Hold.objects.create(
+        id=uuid7(),
+        user=customer,
+        key=key,
+        amount_nano=500,
+        account_ids=[purse.pk],
+        part_amounts=[500],
+        expires_at=now + timedelta(minutes=15),
+    )
+    code = RedemptionCode.objects.create(
+        digest=uuid.uuid4().bytes * 2, pepper_number=1, tail=f"c{len(tag):03d}"[:4], amount_nano=7_000_000_000
+    )
+    request_id = uuid7()
+    call = RequestLog.objects.create(
+        id=request_id,
+        started_at=uuid7_time(request_id),
+        user=customer,
+        key=key,
+        key_name=key.name,
+        key_tail=key.secrets.first().tail,
+        asked_model=f"model-{tag}",
+        billed_model=f"model-{tag}",
+        served_model=f"model-{tag}",
+        outcome="ok",
+        http_status=200,
+        cost_nano=2_000_000,
+        attempts=[{"upstream": 4711, "status": 200, "ms": 12}],
+    )
+    world.things |= {"account": purse, "ledger_entry": entry, "hold": hold, "code": code, "call": call}
+
+
+def _migration(tag: str, world: World, customer: User) -> None:
+    old_entry = OldEntry.objects.create(name=f"old {tag}", base_url=f"https://old-{tag}.example.org")
+    relay = RelayInstance.objects.create(name=f"relay-{tag}", started_at=timezone.now(), seen_at=timezone.now())
+    source = Source.objects.create(
+        code=f"source-{tag}", name=f"Source {tag}", product="one_api", kind="file", fingerprint=tag, old_entry=old_entry
+    )
+    run = ImportRun.objects.create(source=source, state="applied", report={"product": "one_api"})
+    ImportIssue.objects.create(run=run, kind="left_out", table="users", row_id="1", reason="preset_grant")
+    plan = Plan.objects.create(name=f"Plan {tag}", source=source, created_by=world.people[Role.OPS])
+    wave = Wave.objects.create(plan=plan, number=1, name=f"Batch {tag}")
+    member = WaveMember.objects.create(wave=wave, user=customer)
+    WaveEvent.objects.create(wave=wave, from_state="draft", to_state="ready", actor_name="ops-person")
+    world.things |= {
+        "old_entry": old_entry,
+        "relay": relay,
+        "source": source,
+        "run": run,
+        "plan": plan,
+        "wave": wave,
+        "member": member,
+    }
