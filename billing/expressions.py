@@ -163,6 +163,12 @@ def parse(text: str) -> Node:
     return node
 
 
+def names(node: Node) -> frozenset[str]:
+    """The variables an expression reads."""
+    own = {node.value} if node.kind == "name" else set()
+    return frozenset(own.union(*(names(part) for part in node.parts)))
+
+
 def thresholds(node: Node) -> set[float]:
     """The numbers that variables are compared with: a price may jump there."""
     found = {x.value for x in node.parts if x.kind == "number"} if node.kind in {"<", "<=", ">", ">=", "==", "!="} else set()

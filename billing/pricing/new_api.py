@@ -90,7 +90,7 @@ def _tiered(figures: Mapping[str, Any], multiplier: Decimal, quota_per_unit: Dec
     text = str(figures.get("expression") or "")
     if not text:
         raise NoPrice("the price has no expression")
-    variables = tier_variables(usage)
+    variables = tier_variables(usage, expressions.names(expressions.parse(text)))
     result = expressions.evaluate(text, variables, usage.params)
     exact = result.value / 1_000_000 * float(quota_per_unit) * float(multiplier)
     units = max(int(Decimal(exact).quantize(Decimal(1), rounding=ROUND_HALF_UP)), 0)
@@ -99,18 +99,19 @@ def _tiered(figures: Mapping[str, Any], multiplier: Decimal, quota_per_unit: Dec
     return _answer(lines, multiplier, Decimal(repr(exact)), units, quota_per_unit, "half_up", result.tier)
 
 
-def tier_variables(usage: Usage) -> dict[str, int]:
-    """The expression's variables. ``p`` and ``c`` are what the named kinds leave; ``len`` is the whole input."""
-    whole = usage.input + (usage.cached + usage.cache_write if usage.input_excludes_cache else 0)
-    return {
-        "p": usage.input,
-        "c": usage.output,
-        "len": whole,
+def tier_variables(usage: Usage, named: frozenset[str] = frozenset()) -> dict[str, int]:
+    """The expression's variables. ``len`` is the whole input; ``p`` and ``c`` lose the kinds the expression names itself."""
+    kinds = {
         "cr": usage.cached,
         "cc": usage.cache_write - usage.cache_write_1h,
         "cc1h": usage.cache_write_1h,
         "img": usage.image_input,
-        "img_o": usage.image_output,
         "ai": usage.audio_input,
+        "img_o": usage.image_output,
         "ao": usage.audio_output,
     }
+    whole = usage.input + (usage.cached + usage.cache_write if usage.input_excludes_cache else 0)
+    inside = {"img", "ai"} if usage.input_excludes_cache else {"cr", "cc", "cc1h", "img", "ai"}
+    fresh = usage.input - sum(kinds[name] for name in inside & named)
+    written = usage.output - sum(kinds[name] for name in {"img_o", "ao"} & named)
+    return {"p": max(fresh, 0), "c": max(written, 0), "len": whole, **kinds}
