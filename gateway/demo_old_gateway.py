@@ -10,6 +10,7 @@ import hashlib
 import secrets
 import sys
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,8 +18,17 @@ from aiohttp import web
 
 from gateway.demo_upstream import CREATED, script_for
 
-CALLS = web.AppKey("calls", deque[dict[str, Any]])
 REMEMBERED = 10_000
+
+
+@dataclass
+class Calls:
+    """The newest calls; of each key a digest."""
+
+    newest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+
+CALLS = web.AppKey("calls", Calls)
 
 
 def key_digest(bare: str) -> str:
@@ -45,7 +55,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         return _answer(401, {"error": {"message": "no key was sent", "type": "one_api_error"}})
     body = orjson.loads(raw)
     script = script_for(raw, body)
-    request.app[CALLS].append({"key": key_digest(bare), "model": script.model, "stream": bool(body.get("stream"))})
+    request.app[CALLS].newest.append({"key": key_digest(bare), "model": script.model, "stream": bool(body.get("stream"))})
     head = {"id": script.answer_id, "created": CREATED, "model": script.model}
     if body.get("stream"):
         headers = {"Content-Type": "text/event-stream", "X-Oneapi-Request-Id": secrets.token_hex(12)}
@@ -71,18 +81,18 @@ async def _models(request: web.Request) -> web.Response:
 
 
 async def _calls(request: web.Request) -> web.Response:
-    calls = list(request.app[CALLS])
+    calls = list(request.app[CALLS].newest)
     return web.Response(body=orjson.dumps({"total": len(calls), "calls": calls}), content_type="application/json")
 
 
 async def _reset(request: web.Request) -> web.Response:
-    request.app[CALLS].clear()
+    request.app[CALLS].newest.clear()
     return web.Response(status=204)
 
 
 def build() -> web.Application:
     app = web.Application(client_max_size=64 * 1024 * 1024)
-    app[CALLS] = deque(maxlen=REMEMBERED)
+    app[CALLS] = Calls()
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/__calls", _calls)

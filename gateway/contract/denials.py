@@ -1,0 +1,113 @@
+"""Every refusal the unified entry gives by itself: one outcome class, one status and one stable code each."""
+
+from config.foundation.outcomes import Outcome
+from gateway.contract.types import Denial
+
+
+def _denial(outcome: Outcome, http_status: int, code: str, message: str) -> Denial:
+    return Denial(outcome, http_status, code, message)
+
+
+MISSING_KEY = _denial(
+    Outcome.BAD_KEY,
+    401,
+    "missing_api_key",
+    "No API key was sent. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'.",
+)
+INVALID_KEY = _denial(
+    Outcome.BAD_KEY, 401, "invalid_api_key", "This API key is not accepted. Check it, or issue a new one in the portal."
+)
+KEY_DISABLED = _denial(
+    Outcome.BAD_KEY, 401, "api_key_disabled", "This API key is disabled. Enable it in the portal, or use another one."
+)
+KEY_EXPIRED = _denial(Outcome.BAD_KEY, 401, "api_key_expired", "This API key has expired. Issue a new one in the portal.")
+KEY_CLOSED = _denial(
+    Outcome.NO_RIGHTS, 403, "key_closed", "This API key is closed at this address. Ask your administrator where to call now."
+)
+ACCOUNT_DISABLED = _denial(
+    Outcome.NO_RIGHTS, 403, "account_disabled", "The account behind this API key is not active. Ask your administrator."
+)
+NETWORK_NOT_ALLOWED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "network_not_allowed",
+    "This API key may not be used from your network. Change its networks in the portal, or call from an allowed one.",
+)
+CHANNEL_PIN_NOT_ALLOWED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "channel_pin_not_allowed",
+    "This API key has a suffix after '-'. Send the key without it.",
+)
+GROUP_NOT_ALLOWED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "group_not_allowed",
+    "The group chosen for this API key is not open to its owner. Choose another one for the key in the portal.",
+)
+OLD_ENTRY_MISSING = _denial(
+    Outcome.MODEL_UNAVAILABLE,
+    503,
+    "old_entry_unavailable",
+    "The place this API key belongs to cannot be reached from here. Try again later or ask your administrator.",
+)
+NO_MODEL = _denial(
+    Outcome.CLIENT_ERROR, 400, "model_required", "The request names no model. Set 'model' to one of GET /v1/models."
+)
+NO_BALANCE = _denial(
+    Outcome.NO_BALANCE, 402, "insufficient_quota", "The balance does not cover this call. Top up, or lower max_tokens."
+)
+KEY_LIMIT = _denial(
+    Outcome.NO_BALANCE,
+    403,
+    "key_limit_reached",
+    "The allowance of this API key does not cover this call. Raise it in the portal, or use another key.",
+)
+SERVICE_UNAVAILABLE = _denial(
+    Outcome.MODEL_UNAVAILABLE, 503, "service_unavailable", "The service cannot take calls at the moment. Try again shortly."
+)
+
+
+def model_not_in_key(name: str) -> Denial:
+    return _denial(
+        Outcome.NO_RIGHTS,
+        403,
+        "model_not_allowed_for_key",
+        f"This API key may not call the model '{name}'. Add it to the key in the portal, or use another key.",
+    )
+
+
+def model_not_in_group(name: str) -> Denial:
+    return _denial(
+        Outcome.NO_RIGHTS,
+        403,
+        "model_not_available_for_group",
+        f"The model '{name}' is not open to you. GET /v1/models lists what is; ask your administrator for more.",
+    )
+
+
+def model_not_found(name: str) -> Denial:
+    return _denial(
+        Outcome.UNKNOWN_MODEL,
+        404,
+        "model_not_found",
+        f"The model '{name}' does not exist here. GET /v1/models lists what does.",
+    )
+
+
+def model_not_priced(name: str) -> Denial:
+    return _denial(
+        Outcome.MODEL_UNAVAILABLE,
+        403,
+        "model_not_priced",
+        f"The model '{name}' has no price yet, so it cannot be called. Ask your administrator.",
+    )
+
+
+def model_unavailable(name: str) -> Denial:
+    return _denial(
+        Outcome.MODEL_UNAVAILABLE,
+        503,
+        "model_unavailable",
+        f"The model '{name}' cannot be served at the moment. Try again later.",
+    )

@@ -1,0 +1,116 @@
+"""How large a call may get before it is made, and how large it was when the upstream does not say."""
+
+from math import ceil
+from typing import Any
+
+DEFAULT_OUTPUT_TOKENS = 4_096
+MAX_OUTPUT_TOKENS = 10_000_000
+MAX_CHOICES = 128
+# Tokens a picture or sound may stand for; their base64 text says nothing about it.
+ATTACHMENT_TOKENS = 2_000
+MESSAGE_OVERHEAD = 8
+# Bodies up to this size are taken as text; larger ones are searched for attachments.
+PLAIN_BODY_BYTES = 16_384
+
+Body = dict[str, Any]
+
+
+def input_estimate(body: Body, size: int) -> int:
+    """Input tokens the call will not exceed in practice: a token for three bytes, more for messages and attachments."""
+    attachments = 0
+    if size > PLAIN_BODY_BYTES:
+        attachments, attached_bytes = _attachments(body)
+        size -= attached_bytes
+    messages = body.get("messages")
+    count = len(messages) if isinstance(messages, list) else 1
+    return size // 3 + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS
+
+
+def output_estimate(body: Body, model_limit: int | None, *, has_output: bool = True) -> int:
+    """Output tokens the call may use: what the client allows, else 4,096, never more than the model can; for all choices."""
+    if not has_output:
+        return 0
+    asked = [value for name in ("max_completion_tokens", "max_tokens") if (value := _count(body.get(name))) is not None]
+    tokens = max(asked) if asked else DEFAULT_OUTPUT_TOKENS
+    if model_limit:
+        tokens = min(tokens, model_limit)
+    choices = max(_count(body.get("n")) or 1, _count(body.get("best_of")) or 1)
+    return min(tokens, MAX_OUTPUT_TOKENS) * min(choices, MAX_CHOICES)
+
+
+def counted_tokens(ascii_characters: int, other_characters: int) -> int:
+    """Tokens of a text of which only the length is known: four ASCII characters a token, one for any other character."""
+    return ceil(ascii_characters / 4) + other_characters
+
+
+def counted_input(body: Body) -> int:
+    """Input tokens counted from the text of the request, for calls whose upstream reports none."""
+    text, attachments = _Text(), 0
+    for name in ("messages", "prompt", "input", "tools", "functions"):
+        attachments += text.add(body.get(name))
+    messages = body.get("messages")
+    overhead = 4 * len(messages) if isinstance(messages, list) else 0
+    return text.tokens() + overhead + attachments * ATTACHMENT_TOKENS
+
+
+def counted_text(*texts: object) -> int:
+    """Tokens counted from texts (anything else in the arguments counts nothing)."""
+    text = _Text()
+    for value in texts:
+        text.add(value)
+    return text.tokens()
+
+
+def text_lengths(text: str) -> tuple[int, int]:
+    """(ASCII characters, other characters)"""
+    if text.isascii():
+        return len(text), 0
+    others = sum(character > "\x7f" for character in text)
+    return len(text) - others, others
+
+
+class _Text:
+    """Adds up the lengths of all texts inside a JSON value."""
+
+    def __init__(self) -> None:
+        self.ascii = self.other = 0
+
+    def add(self, value: object) -> int:
+        """Count the texts in ``value``; returns the number of attachments found instead of text."""
+        if isinstance(value, str):
+            if value.startswith("data:"):
+                return 1
+            plain, other = text_lengths(value)
+            self.ascii += plain
+            self.other += other
+            return 0
+        if isinstance(value, dict):
+            return sum(self.add(item) for item in value.values())
+        if isinstance(value, list):
+            return sum(self.add(item) for item in value)
+        return 0
+
+    def tokens(self) -> int:
+        return counted_tokens(self.ascii, self.other)
+
+
+def _attachments(value: object) -> tuple[int, int]:
+    """(number, bytes) of the attachments inside: data URLs, and the base64 text of sounds and files."""
+    if isinstance(value, str):
+        return (1, len(value)) if value.startswith("data:") else (0, 0)
+    if isinstance(value, list):
+        found = [_attachments(item) for item in value]
+    elif isinstance(value, dict):
+        data = value.get("data")
+        if isinstance(data, str) and "format" in value:
+            return 1, len(data)
+        found = [_attachments(item) for item in value.values()]
+    else:
+        return 0, 0
+    return sum(number for number, _ in found), sum(size for _, size in found)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return None
+    return value

@@ -1,0 +1,143 @@
+"""May this key make this call, at what price, and where does it go? A pure function of the snapshot, the key and the time.
+
+The order of the checks is the order of the old products: the key, where it is used from, its owner, then (for keys served
+here) its group and the model. What the old entry decides for keys still on the old route is not decided here.
+"""
+
+import ipaddress
+from dataclasses import replace
+from datetime import datetime
+
+from config.foundation.redaction import mask
+from gateway.contract import denials
+from gateway.contract.snapshot import Snapshot
+from gateway.contract.types import Ask, Decision, Denial, GroupView, KeyView, ModelView
+
+MAX_NAME = 255
+
+
+def resolve(snapshot: Snapshot, key: KeyView | None, ask: Ask, now: datetime) -> Decision:
+    """The decision on one call; ``key`` None stands for a secret nobody knows."""
+    asked = clean_name(ask.model)
+    if key is None:
+        return Decision(denials.INVALID_KEY, None, asked_model=asked)
+    base = Decision(None, key, route=key.route, asked_model=asked, group_code=snapshot.group_code(key.payer_group_id))
+    refused = check_key(key, ask, now)
+    if refused:
+        return replace(base, denial=refused)
+    if key.route == "old":
+        return _old_route(snapshot, base, key)
+    group_codes, refused = groups_of(snapshot, key)
+    if refused:
+        return replace(base, denial=refused)
+    return _new_route(snapshot, replace(base, group_code=group_codes[0]), group_codes, now)
+
+
+def check_key(key: KeyView, ask: Ask, now: datetime) -> Denial | None:
+    """What is wrong with the key, its owner or the place it is used from, whatever is called with it."""
+    if key.secret_revoked_at is not None or key.state == "revoked":
+        return denials.INVALID_KEY
+    if key.state != "active":
+        return denials.KEY_DISABLED
+    if _is_past(key.expires_at, now) or _is_past(key.secret_valid_until, now):
+        return denials.KEY_EXPIRED
+    if key.networks and not _inside(ask.address, key):
+        return denials.NETWORK_NOT_ALLOWED
+    if key.team_id is None and key.owner_state != "enabled":
+        return denials.ACCOUNT_DISABLED
+    if key.route == "closed":
+        return denials.KEY_CLOSED
+    if ask.has_pin and key.route == "new" and not key.ignores_channel_pin:
+        return denials.CHANNEL_PIN_NOT_ALLOWED
+    return None
+
+
+def groups_of(snapshot: Snapshot, key: KeyView) -> tuple[list[str], Denial | None]:
+    """Codes of the groups whose models and prices the key may use, in the order they are tried."""
+    payer = snapshot.groups.get(key.payer_group_id or 0)
+    payer_code = payer.code if payer else ""
+    if key.team_id is not None and payer is not None and not payer.is_active:
+        return [], denials.ACCOUNT_DISABLED
+    if key.auto_group_codes:
+        by_code = snapshot.groups_by_code
+        tried = [code for code in key.auto_group_codes if code in by_code and _may_use(by_code[code], payer)]
+        return tried, None if tried else denials.GROUP_NOT_ALLOWED
+    if key.group_id is None or (payer and key.group_id == payer.id and payer.is_active):
+        return [payer_code], None
+    pinned = snapshot.groups.get(key.group_id)
+    if pinned is None or not _may_use(pinned, payer):
+        return [], denials.GROUP_NOT_ALLOWED
+    return [pinned.code], None
+
+
+def callable_models(snapshot: Snapshot, key: KeyView, now: datetime) -> list[tuple[str, ModelView]]:
+    """What ``GET /v1/models`` lists: every name, old ones included, that a call with this key would be admitted for."""
+    group_codes, refused = groups_of(snapshot, key)
+    if refused:
+        return []
+    names = sorted(set(snapshot.models) | set(snapshot.names))
+    base = Decision(None, key, group_code=group_codes[0])
+    found = []
+    for name in names:
+        decision = _new_route(snapshot, replace(base, asked_model=name), group_codes, now)
+        if decision.denial is None and decision.model is not None:
+            found.append((name, decision.model))
+    return found
+
+
+def clean_name(name: str) -> str:
+    """A model name as it may be logged and repeated: without NUL, cut to what the log holds, keys sent by mistake masked."""
+    return mask(name.replace("\x00", "")[:MAX_NAME])
+
+
+def _old_route(snapshot: Snapshot, base: Decision, key: KeyView) -> Decision:
+    base_url = snapshot.old_entries.get(key.old_entry_id or 0)
+    if base_url is None:
+        return replace(base, denial=denials.OLD_ENTRY_MISSING)
+    return replace(base, old_base_url=base_url)
+
+
+def _new_route(snapshot: Snapshot, base: Decision, group_codes: list[str], now: datetime) -> Decision:
+    key, asked = base.key, base.asked_model
+    assert key is not None
+    if not asked:
+        return replace(base, denial=denials.NO_MODEL)
+    mapped = snapshot.names.get(asked)
+    called = mapped.model_name if mapped else asked
+    if key.model_names is not None and asked not in key.model_names and called not in key.model_names:
+        return replace(base, denial=denials.model_not_in_key(asked))
+    model = snapshot.models.get(called or "")
+    if model is None or not model.group_codes:
+        return replace(base, denial=denials.model_not_found(asked))
+    group_code = next((code for code in group_codes if model.open_to(code)), None)
+    if group_code is None:
+        return replace(base, denial=denials.model_not_in_group(asked))
+    billed = model.name if mapped is None or mapped.bill_as_called else asked
+    base = replace(base, model=model, billed_model=billed, group_code=group_code)
+    price = snapshot.prices.price_for(
+        model_name=billed, payer_group_code=snapshot.group_code(key.payer_group_id), used_group_code=group_code, at=now
+    )
+    if price is None:
+        return replace(base, denial=denials.model_not_priced(asked))
+    candidates = snapshot.candidates_for(model, group_code)
+    if not candidates:
+        return replace(base, price=price, denial=denials.model_unavailable(asked))
+    return replace(base, price=price, candidates=candidates)
+
+
+def _may_use(group: GroupView, payer: GroupView | None) -> bool:
+    return group.is_active and payer is not None and (group.code == payer.code or group.code in payer.usable_codes)
+
+
+def _is_past(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
+
+
+def _inside(address: str, key: KeyView) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in key.networks)

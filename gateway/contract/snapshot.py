@@ -1,0 +1,31 @@
+"""Everything a decision needs besides the key itself, as one value in memory; a new one replaces it as a whole."""
+
+from dataclasses import dataclass, field
+
+from billing.pricing import PriceTable
+from gateway.contract.types import Candidate, GroupView, MappedName, ModelView
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One state of the configuration. ``version`` is the number of the last change it surely holds."""
+
+    version: int
+    groups: dict[int, GroupView]
+    groups_by_code: dict[str, GroupView] = field(repr=False)
+    models: dict[str, ModelView]
+    names: dict[str, MappedName]
+    candidates: dict[int, tuple[Candidate, ...]] = field(repr=False)
+    prices: PriceTable = field(repr=False)
+    old_entries: dict[int, str]
+
+    def group_code(self, group_id: int | None) -> str:
+        group = self.groups.get(group_id or 0)
+        return group.code if group else ""
+
+    def candidates_for(self, model: ModelView, group_code: str) -> tuple[Candidate, ...]:
+        """Upstreams that serve the model to the group, best priority first."""
+        found = self.candidates.get(model.id, ())
+        if all(not one.upstream.group_codes or group_code in one.upstream.group_codes for one in found):
+            return found
+        return tuple(one for one in found if not one.upstream.group_codes or group_code in one.upstream.group_codes)

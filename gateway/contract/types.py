@@ -1,0 +1,143 @@
+"""The values that portal and data path exchange: what is known of a key, a model, an upstream, and a decision."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Literal, TypeAlias
+
+from billing.pricing import Price
+from config.foundation.outcomes import Outcome
+
+Network: TypeAlias = IPv4Network | IPv6Network
+RouteName = Literal["new", "old", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as one of its secrets found it: the key, the secret, the owner. Holds no secret."""
+
+    id: int
+    name: str
+    tail: str
+    state: str
+    route: RouteName
+    model_names: frozenset[str] | None
+    networks: tuple[Network, ...]
+    group_id: int | None
+    auto_group_codes: tuple[str, ...]
+    ignores_channel_pin: bool
+    expires_at: datetime | None
+    secret_valid_until: datetime | None
+    secret_revoked_at: datetime | None
+    owner_id: int | None
+    owner_state: str | None
+    owner_group_id: int | None
+    team_id: int | None
+    old_entry_id: int | None
+
+    @property
+    def payer_group_id(self) -> int | None:
+        """The billing group of the person, or the team itself."""
+        return self.team_id if self.team_id is not None else self.owner_group_id
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    id: int
+    code: str
+    is_active: bool
+    usable_codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    id: int
+    name: str
+    modality: str
+    max_output_tokens: int | None
+    created_at: int
+    group_codes: frozenset[str]
+
+    def open_to(self, group_code: str) -> bool:
+        return group_code in self.group_codes or "*" in self.group_codes
+
+
+@dataclass(frozen=True, slots=True)
+class MappedName:
+    """An entry of the name map in force; ``model_name`` is None for a retired name."""
+
+    model_name: str | None
+    bill_as_called: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamView:
+    """An upstream with its credential in clear, in memory only: ``repr`` leaves it out."""
+
+    id: int
+    base_url: str
+    credential: str = field(repr=False)
+    group_codes: frozenset[str]
+    priority: int
+    weight: int
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    upstream: UpstreamView
+    upstream_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a client wants, as far as a decision needs it."""
+
+    model: str
+    address: str = ""
+    has_pin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a call is refused. ``message`` says what to do and names no group, network or inner route."""
+
+    outcome: Outcome
+    http_status: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with a call. ``denial`` None: it goes to ``route``; on "new" the rest is filled in."""
+
+    denial: Denial | None
+    key: KeyView | None
+    route: RouteName = "new"
+    asked_model: str = ""
+    model: ModelView | None = None
+    billed_model: str = ""
+    group_code: str = ""
+    price: Price | None = None
+    candidates: tuple[Candidate, ...] = ()
+    old_base_url: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.denial is None
+
+    def log_columns(self) -> dict[str, Any]:
+        """The columns of the request log that are known once this is decided."""
+        key = self.key
+        return {
+            "user_id": key.owner_id if key else None,
+            "key_id": key.id if key else None,
+            "key_name": key.name if key else "",
+            "key_tail": key.tail if key else "",
+            "group_code": self.group_code,
+            "route": self.route,
+            "asked_model": self.asked_model,
+            "billed_model": self.billed_model,
+            "price_version_id": self.price.version_id if self.price else None,
+        }

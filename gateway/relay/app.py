@@ -1,0 +1,250 @@
+"""The unified entry: ``/v1/...`` and the same under ``/api/v1/...``, as a raw ASGI application.
+
+It runs alone (``granian --interface asgi gateway.relay.app:application``) or beside Django (``config.asgi``). A request
+never meets Django: no middleware, no request object, no ORM.
+"""
+
+import asyncio
+import os
+import traceback
+from urllib.parse import quote
+
+import django
+from django.apps import apps
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+if not apps.ready and not apps.apps_ready:
+    django.setup()
+
+import contextlib
+import logging  # noqa: E402
+
+import orjson  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+from config.foundation.clock import now  # noqa: E402
+from config.foundation.ids import uuid7  # noqa: E402
+from config.foundation.outcomes import Outcome  # noqa: E402
+from gateway.contract import denials  # noqa: E402
+from gateway.contract.resolve import callable_models, check_key, clean_name, resolve  # noqa: E402
+from gateway.contract.snapshot import Snapshot  # noqa: E402
+from gateway.contract.types import Ask, Decision, Denial, KeyView  # noqa: E402
+from gateway.relay import new_route, old_route  # noqa: E402
+from gateway.relay.call import Call  # noqa: E402
+from gateway.relay.client import address_of, presented_key  # noqa: E402
+from gateway.relay.database import DatabaseGone  # noqa: E402
+from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, Scope, Send  # noqa: E402
+from gateway.relay.models_list import answer_models  # noqa: E402
+from gateway.relay.runtime import Runtime  # noqa: E402
+from keys.secrets import Presented, normalise  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+CALLS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+BODY_LIMIT = 32 * 1024 * 1024
+# The body of somebody whose key is not known is read no further than this before the answer.
+STRANGER_LIMIT = 256 * 1024
+SNAPSHOT_SECONDS = 3.0
+
+NOT_FOUND = Denial(
+    Outcome.CLIENT_ERROR, 404, "not_found", "There is nothing at this address. See the portal for what can be called."
+)
+TOO_LARGE = Denial(
+    Outcome.CLIENT_ERROR, 413, "request_too_large", "The request is too large. Send less text, or attachments by address."
+)
+NOT_JSON = Denial(Outcome.CLIENT_ERROR, 400, "invalid_json", "The body of the request is no JSON object.")
+INTERNAL = Denial(
+    Outcome.UPSTREAM_ERROR, 500, "internal_error", "Something went wrong here. Nothing was charged. Try again later."
+)
+
+
+class Relay:
+    """The ASGI callable. It starts with the server's lifespan, or with the first request where there is none."""
+
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+        self._starting = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            runtime = self._runtime or await self._start()
+            await _answer(runtime, scope, receive, send)
+
+    async def _start(self) -> Runtime:
+        async with self._starting:
+            if self._runtime is None:
+                runtime = Runtime()
+                await runtime.start()
+                self._runtime = runtime
+        return self._runtime
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._runtime is not None:
+                    await self._runtime.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+application = Relay()
+
+
+async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
+    exchange = Exchange(scope, receive, send, uuid7())
+    path: str = scope["path"]
+    if path.startswith("/api/v1/"):
+        path = path[4:]
+    if path == "/healthz":
+        await exchange.reply(200 if runtime.config.snapshot else 503, b'{"status":"ok"}' if runtime.config.snapshot else b"{}")
+        return
+    call = Call(
+        exchange.request_id,
+        clean_name(path)[:64],
+        Decision(None, None),
+        address_of(scope, exchange.headers),
+        exchange.headers.get(b"user-agent", b""),
+    )
+    try:
+        await _route(runtime, call, exchange, scope["method"], path)
+    except ClientGone:
+        return
+    except DatabaseGone:
+        await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
+    except Exception as error:
+        _log_failure(call, error)
+        runtime.end(call, call.failed(INTERNAL.outcome, INTERNAL.http_status, INTERNAL.code))
+        if not exchange.is_started:
+            await exchange.refuse(INTERNAL)
+        else:
+            await exchange.write(b"", more=False)
+
+
+async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, path: str) -> None:
+    is_call = method == "POST" and path in CALLS
+    is_list = method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/"))
+    sent = presented_key(exchange.headers)
+    presented = normalise(sent) if sent else None
+    if presented is None:
+        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_call or is_list else NOT_FOUND
+        await _turn_away(runtime, call, exchange, denial)
+        return
+    view = await runtime.keys.find(presented.bare)
+    snapshot = await runtime.config.ready(SNAPSHOT_SECONDS)
+    if snapshot is None:
+        raise DatabaseGone("no snapshot yet")
+    if view is None:
+        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else NOT_FOUND)
+        return
+    if view.route == "old":
+        await _to_old_entry(runtime, call, exchange, snapshot, view, presented, method, path)
+    elif is_call:
+        await _to_new_entry(runtime, call, exchange, snapshot, view, presented)
+    elif is_list:
+        await _to_list(runtime, call, exchange, snapshot, view, presented, path)
+    else:
+        call.decision = Decision(NOT_FOUND, view)
+        await runtime.refuse(call, exchange, NOT_FOUND)
+
+
+async def _to_new_entry(
+    runtime: Runtime, call: Call, exchange: Exchange, snapshot: Snapshot, view: KeyView, presented: Presented
+) -> None:
+    raw = await _body(runtime, call, exchange, view)
+    if raw is None:
+        return
+    body = _parsed(raw)
+    call.body, call.size = body or {}, len(raw)
+    model = call.body.get("model")
+    call.is_stream = call.body.get("stream") is True and not call.endpoint.endswith("embeddings")
+    ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None)
+    call.decision = resolve(snapshot, view, ask, now())
+    denial = call.decision.denial
+    if denial is not None:
+        await runtime.refuse(call, exchange, NOT_JSON if body is None and denial is denials.NO_MODEL else denial)
+        return
+    runtime.last_use.note(view.id)
+    await new_route.serve(runtime, call, exchange)
+
+
+async def _to_old_entry(
+    runtime: Runtime,
+    call: Call,
+    exchange: Exchange,
+    snapshot: Snapshot,
+    view: KeyView,
+    presented: Presented,
+    method: str,
+    path: str,
+) -> None:
+    """Any address of the old entry, served by us or not; the body goes on as it came."""
+    raw = await _body(runtime, call, exchange, view)
+    if raw is None:
+        return
+    parsed = _parsed(raw) if raw and b"json" in exchange.headers.get(b"content-type", b"json") else None
+    model = (parsed or {}).get("model")
+    call.is_stream = bool(parsed and parsed.get("stream") is True)
+    ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None)
+    call.decision = resolve(snapshot, view, ask, now())
+    if call.decision.denial is not None:
+        await runtime.refuse(call, exchange, call.decision.denial)
+        return
+    runtime.last_use.note(view.id)
+    sent_path = exchange.scope.get("raw_path") or quote(exchange.scope["path"]).encode()
+    target = sent_path.partition(b"?")[0].decode("latin-1").removeprefix("/api" if path != exchange.scope["path"] else "")
+    await old_route.forward(runtime, call, exchange, method, target, exchange.scope.get("query_string", b""), raw)
+
+
+async def _to_list(
+    runtime: Runtime, call: Call, exchange: Exchange, snapshot: Snapshot, view: KeyView, presented: Presented, path: str
+) -> None:
+    moment = now()
+    denial = check_key(view, Ask("", call.address, presented.pin is not None), moment)
+    if denial is not None:
+        call.decision = Decision(denial, view, route=view.route, group_code=snapshot.group_code(view.payer_group_id))
+        await runtime.refuse(call, exchange, denial)
+        return
+    status, answer = answer_models(callable_models(snapshot, view, moment), path.removeprefix("/v1/models").lstrip("/"))
+    await exchange.reply(status, answer)
+
+
+async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: Denial) -> None:
+    """Answer somebody unknown; a body of usual size is taken off the line first, so that the answer is read."""
+    call.decision = Decision(denial, None)
+    with contextlib.suppress(BodyTooLarge):
+        await exchange.body(STRANGER_LIMIT)
+    if denial is NOT_FOUND:
+        await exchange.refuse(denial)
+    else:
+        await runtime.refuse(call, exchange, denial)
+
+
+async def _body(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView) -> bytes | None:
+    """The body, or None after a refusal of one that is too large."""
+    try:
+        return await exchange.body(getattr(settings, "RELAY_BODY_LIMIT_BYTES", BODY_LIMIT))
+    except BodyTooLarge:
+        call.decision = Decision(TOO_LARGE, view, route=view.route)
+        await runtime.refuse(call, exchange, TOO_LARGE)
+        return None
+
+
+def _parsed(raw: bytes) -> dict[str, object] | None:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _log_failure(call: Call, error: Exception) -> None:
+    """Where it happened and of what kind, never the text of the error: it may hold what a client sent."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    logger.error("Call %s failed inside the relay: %s at %s", call.request_id.hex, type(error).__name__, where)

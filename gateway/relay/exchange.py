@@ -1,0 +1,122 @@
+"""One HTTP request and its answer, over the three values of ASGI."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.contract.types import Denial
+from gateway.relay.client import Headers, headers_of
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+HeaderList = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+# Most calls of a client that goes away are noticed by this; a call that ends sooner pays for no watch.
+WATCH_AFTER_SECONDS = 0.05
+
+
+class BodyTooLarge(Exception):
+    """The client sent more than the relay takes."""
+
+
+class ClientGone(Exception):
+    """The client hung up while it was still sending."""
+
+
+class Exchange:
+    """Reads the request, answers it once, and cancels the handler when the client goes away (after ``watch``)."""
+
+    __slots__ = ("_receive", "_send", "_timer", "_watcher", "headers", "is_gone", "is_started", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: UUID) -> None:
+        self.scope = scope
+        self._receive, self._send = receive, send
+        self.request_id = request_id
+        self.headers: Headers = headers_of(scope)
+        self.is_started = False
+        self.is_gone = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body; raises BodyTooLarge beyond ``limit`` bytes and ClientGone."""
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > limit:
+            raise BodyTooLarge
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            part = message.get("body", b"")
+            if part:
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise BodyTooLarge
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def watch(self) -> None:
+        """From now on the running task is cancelled when the client hangs up. Call it once the body is read."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start_watch, task)
+
+    def unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+
+    async def reply(self, status: int, body: bytes, content_type: bytes = JSON, extra: HeaderList | None = None) -> None:
+        await self.start(status, content_type, [(b"content-length", b"%d" % len(body)), *(extra or ())])
+        await self.write(body, more=False)
+
+    async def refuse(self, denial: Denial, extra: HeaderList | None = None) -> None:
+        headers = list(extra or ())
+        if denial.http_status == 503:
+            headers.append((b"retry-after", b"5"))
+        await self.reply(denial.http_status, error_body(denial), extra=headers)
+
+    async def start(self, status: int, content_type: bytes, extra: HeaderList | None = None) -> None:
+        self.is_started = True
+        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.hex.encode()), *(extra or ())]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, part: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": more})
+
+    def _start_watch(self, task: asyncio.Task[Any]) -> None:
+        self._watcher = asyncio.create_task(self._watch(task))
+
+    async def _watch(self, task: asyncio.Task[Any]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        task.cancel()
+
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+def error_body(denial: Denial, param: str | None = None) -> bytes:
+    """OpenAI's error body. It never holds what the client sent, except a model's name."""
+    kind = ERROR_TYPES.get(denial.http_status, "api_error")
+    return orjson.dumps({"error": {"message": denial.message, "type": kind, "param": param, "code": denial.code}})

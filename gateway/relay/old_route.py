@@ -1,0 +1,125 @@
+"""Calls of people who have not moved: forwarded to the old entry as they came, with the caller's own key, at no cost here."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+from django.conf import settings
+from multidict import CIMultiDict
+from yarl import URL
+
+from config.foundation.outcomes import Outcome
+from gateway.contract.types import Denial
+from gateway.relay.call import Call
+from gateway.relay.client import presented_key
+from gateway.relay.exchange import Exchange, error_body
+from gateway.relay.upstream import since_now, timeout_of
+
+if TYPE_CHECKING:
+    from gateway.relay.runtime import Runtime
+
+# Headers that belong to one connection, not to the request or the answer.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer", b"transfer-encoding",
+        b"upgrade", b"host", b"content-length", b"expect",
+    }
+)  # fmt: skip
+OUTCOMES = {
+    401: Outcome.BAD_KEY,
+    402: Outcome.NO_BALANCE,
+    403: Outcome.NO_RIGHTS,
+    404: Outcome.UNKNOWN_MODEL,
+    408: Outcome.TIMEOUT,
+    429: Outcome.RATE_LIMITED,
+    503: Outcome.MODEL_UNAVAILABLE,
+    504: Outcome.TIMEOUT,
+}
+OLD_ENTRY_FAILED = Denial(
+    Outcome.UPSTREAM_ERROR, 502, "old_entry_failed", "The place this API key belongs to did not answer. Try again later."
+)
+OLD_ENTRY_TIMED_OUT = Denial(
+    Outcome.TIMEOUT, 504, "old_entry_timeout", "The place this API key belongs to did not answer in time. Try again later."
+)
+CLIENT_GONE = 499
+
+
+async def forward(
+    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: bytes
+) -> None:
+    """Pass the request on and stream the answer back, whatever it is."""
+    since = since_now()
+    runtime.open_calls += 1
+    exchange.watch()
+    status = 0
+    try:
+        url = URL(
+            call.decision.old_base_url.removesuffix("/v1") + path + (f"?{query.decode('latin-1')}" if query else ""),
+            encoded=True,
+        )
+        async with runtime.old_session.request(
+            method,
+            url,
+            data=body or None,
+            headers=_headers(exchange, call),
+            timeout=timeout_of(settings.UPSTREAM_TIMEOUT_SECONDS),
+            allow_redirects=False,
+        ) as response:
+            status = response.status
+            await _send_back(response, call, exchange)
+        _record(runtime, call, _outcome(status), status, "" if status < 400 else f"old_entry_{status}", since)
+    except asyncio.CancelledError:
+        _record(runtime, call, Outcome.CANCELLED, CLIENT_GONE, "client_gone", since)
+        if not exchange.is_gone:
+            raise
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        denial = OLD_ENTRY_TIMED_OUT if isinstance(error, TimeoutError) else OLD_ENTRY_FAILED
+        if exchange.is_started:
+            _record(runtime, call, Outcome.CUT_STREAM, status, "stream_cut", since)
+            await exchange.write(b"", more=False)
+        else:
+            _record(runtime, call, denial.outcome, denial.http_status, denial.code, since)
+            await exchange.reply(denial.http_status, error_body(denial))
+    finally:
+        runtime.open_calls -= 1
+        exchange.unwatch()
+
+
+async def _send_back(response: aiohttp.ClientResponse, call: Call, exchange: Exchange) -> None:
+    extra = [
+        (name.lower(), value)
+        for name, value in response.raw_headers
+        if name.lower() not in HOP_BY_HOP and name.lower() not in {b"content-type", b"x-request-id"}
+    ]
+    if "Content-Length" in response.headers:
+        extra.append((b"content-length", response.headers["Content-Length"].encode()))
+    content_type = response.headers.get("Content-Type", "application/octet-stream").encode()
+    await exchange.start(response.status, content_type, extra)
+    async for part in response.content.iter_any():
+        call.mark_first_token()
+        await exchange.write(part)
+    await exchange.write(b"", more=False)
+
+
+def _headers(exchange: Exchange, call: Call) -> CIMultiDict[str]:
+    """The client's headers; a key sent in another header is also put where old gateways look for it."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in exchange.scope["headers"]:
+        if name.lower() not in HOP_BY_HOP:
+            headers.add(name.decode("latin-1"), value.decode("latin-1"))
+    if "authorization" not in headers:
+        headers["Authorization"] = f"Bearer {presented_key(exchange.headers)}"
+    before = headers.popall("x-forwarded-for", [])
+    headers["X-Forwarded-For"] = ", ".join([*before, call.address]) if call.address else ", ".join(before)
+    return headers
+
+
+def _outcome(status: int) -> Outcome:
+    if status < 400:
+        return Outcome.OK
+    return OUTCOMES.get(status, Outcome.CLIENT_ERROR if status < 500 else Outcome.UPSTREAM_ERROR)
+
+
+def _record(runtime: "Runtime", call: Call, outcome: Outcome, status: int, code: str, since: float) -> None:
+    call.note_attempt(0, status, since, code)
+    runtime.end(call, call.failed(outcome, status, code))

@@ -1,0 +1,166 @@
+"""Writes the ends of calls: request log, charge and closed hold, in batches and until PostgreSQL has them.
+
+Events wait in memory. A graceful stop writes them all; a crash (``kill -9``) loses those not yet written, which are some
+tens of milliseconds of traffic: nothing wrong is booked then, the holds of these calls are ended by the sweeper
+(``billing.services.ledger.expire_holds``), their log rows say ``hold_expired``, and their people are not charged.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import psycopg
+
+from billing.services.ledger import RECORD_SQL, CallEvent, record_payload
+from gateway.relay.database import DatabaseGone, Line
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.02
+MOST_AT_ONCE = 300
+# With more than this waiting no further call is admitted: what is served must be written.
+MOST_WAITING = 20_000
+# Refusals carry no money; with more than this waiting they are counted instead of kept.
+MOST_REFUSALS_WAITING = 5_000
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+USED_SECONDS = 60.0
+
+USED_SQL = """
+UPDATE keys_apikey k SET last_used_at = u.at
+FROM unnest(%s::bigint[], %s::timestamptz[]) AS u(id, at)
+WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
+"""
+
+
+class Recorder:
+    """``add`` never waits and never fails; ``is_full`` tells the front door to refuse."""
+
+    def __init__(self) -> None:
+        self._queue: deque[CallEvent] = deque()
+        self._wanted = asyncio.Event()
+        self._written = asyncio.Event()
+        self._line = Line()
+        self._task: asyncio.Task[None] | None = None
+        self._in_hand = 0
+        self._is_closing = False
+        self.dropped_refusals = 0
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._work())
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue) + self._in_hand
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._queue) >= MOST_WAITING
+
+    def add(self, event: CallEvent) -> None:
+        if not event.hold and not event.cost_nano and len(self._queue) >= MOST_REFUSALS_WAITING:
+            self.dropped_refusals += 1
+            return
+        self._queue.append(event)
+        self._wanted.set()
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until everything added before now is written; False when that takes longer."""
+        deadline = time.monotonic() + seconds
+        while self.waiting:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._written.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._written.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    async def stop(self, seconds: float) -> None:
+        """Write what waits, for at most this long."""
+        self._is_closing = True
+        self._wanted.set()
+        if not await self.flush(seconds):
+            logger.error("%d ends of calls could not be written before the stop; the sweeper ends their holds.", self.waiting)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._line.close()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                self._wanted.clear()
+                await self._wanted.wait()
+            if len(self._queue) < MOST_AT_ONCE and not self._is_closing:
+                await asyncio.sleep(GATHER_SECONDS)
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
+            self._in_hand = len(batch)
+            await self._write(batch)
+            self._in_hand = 0
+            self._written.set()
+
+    async def _write(self, batch: Sequence[CallEvent]) -> None:
+        attempt = 0
+        while True:
+            try:
+                rows = await self._line.run(RECORD_SQL, (record_payload(batch),))
+            except DatabaseGone:
+                pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                attempt += 1
+                await asyncio.sleep(pause)
+            except psycopg.Error as error:
+                if len(batch) == 1:
+                    logger.error("The end of call %s cannot be written: %s", batch[0].request_id.hex, error.sqlstate)
+                    return
+                for event in batch:
+                    await self._write([event])
+                return
+            else:
+                for request_id, status, reason in rows:
+                    if status == "refused":
+                        logger.error("The end of call %s was refused: %s", request_id, reason)
+                return
+
+
+class LastUse:
+    """Tells the keys table when a key was last used, at most once a minute for each key."""
+
+    def __init__(self) -> None:
+        self._used: dict[int, float] = {}
+        self._told: dict[int, float] = {}
+        self._line = Line()
+
+    def note(self, key_id: int) -> None:
+        self._used[key_id] = time.time()
+
+    async def tell(self) -> None:
+        """Write what is due; what cannot be written is tried again next time."""
+        now = time.time()
+        due = {key: at for key, at in self._used.items() if now - self._told.get(key, 0.0) >= USED_SECONDS}
+        if not due:
+            return
+        try:
+            stamps = [_utc(at) for at in due.values()]
+            await self._line.run(USED_SQL, (list(due), stamps))
+        except (DatabaseGone, psycopg.Error):
+            return
+        for key, at in due.items():
+            self._told[key] = now
+            if self._used.get(key) == at:
+                del self._used[key]
+        if len(self._told) > 100_000:
+            self._told = {key: at for key, at in self._told.items() if now - at < USED_SECONDS}
+
+    async def stop(self) -> None:
+        self._told.clear()
+        await self.tell()
+        await self._line.close()
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(seconds))

@@ -1,0 +1,130 @@
+"""Everything a relay process keeps: connections, snapshot, keys, the writer of ends; started and stopped as one."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import psycopg
+
+from billing.services.ledger import RESERVE_SQL, CallEvent, ReserveRequest, ReserveResult, reserve_payload
+from gateway.contract.types import Denial
+from gateway.relay.call import Call
+from gateway.relay.config_store import ConfigStore
+from gateway.relay.database import Batcher, DatabaseGone, Line
+from gateway.relay.exchange import Exchange
+from gateway.relay.key_cache import KeyCache
+from gateway.relay.recorder import LastUse, Recorder
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 10.0
+LAST_USE_SECONDS = 5.0
+STOP_SECONDS = 10.0
+# A relay that was not heard of for a day is forgotten.
+HEARTBEAT_SQL = """
+WITH gone AS (DELETE FROM gateway_relayinstance WHERE seen_at < now() - interval '1 day' AND name <> %(name)s)
+INSERT INTO gateway_relayinstance (name, started_at, seen_at, config_version, open_calls)
+VALUES (%(name)s, to_timestamp(%(started)s), now(), %(version)s, %(open)s)
+ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, seen_at = excluded.seen_at,
+    config_version = excluded.config_version, open_calls = excluded.open_calls
+"""
+FAREWELL_SQL = "DELETE FROM gateway_relayinstance WHERE name = %s"
+
+
+class Runtime:
+    """``open_calls`` counts the calls being served now."""
+
+    session: aiohttp.ClientSession
+    old_session: aiohttp.ClientSession
+
+    def __init__(self) -> None:
+        self.keys = KeyCache()
+        self.config = ConfigStore(self.keys.forget)
+        self.recorder = Recorder()
+        self.last_use = LastUse()
+        self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
+        self.open_calls = 0
+        self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
+        self._started_at = time.time()
+        self._line = Line()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        # Two sessions: the old entry's answers go through as they are, compressed or not.
+        self.session = aiohttp.ClientSession(connector=_connector(), cookie_jar=aiohttp.DummyCookieJar())
+        self.old_session = aiohttp.ClientSession(
+            connector=_connector(), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        )
+        self.keys.start()
+        self.reservations.start()
+        self.recorder.start()
+        self.config.start()
+        self._tasks = [
+            asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
+            asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
+        ]
+
+    async def stop(self) -> None:
+        """Write what waits, then close everything; nothing that was served is lost by a graceful stop."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.open_calls and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.recorder.stop(STOP_SECONDS)
+        await self.last_use.stop()
+        with contextlib.suppress(DatabaseGone, psycopg.Error):
+            await self._line.run(FAREWELL_SQL, (self.name,))
+        await self._line.close()
+        await self.config.stop()
+        await self.keys.stop()
+        await self.reservations.stop()
+        await self.session.close()
+        await self.old_session.close()
+
+    def end(self, call: Call, event: CallEvent) -> None:
+        """Take the one end of a call; a second one is not looked at."""
+        if call.is_settled:
+            return
+        call.is_settled = True
+        self.recorder.add(event)
+
+    async def refuse(self, call: Call, exchange: Exchange, denial: Denial) -> None:
+        """Refuse a call and log that."""
+        self.end(call, call.refused(denial))
+        await exchange.refuse(denial)
+
+    async def _heartbeat(self) -> None:
+        snapshot = self.config.snapshot
+        named = {
+            "name": self.name,
+            "started": self._started_at,
+            "version": snapshot.version if snapshot else 0,
+            "open": self.open_calls,
+        }
+        with contextlib.suppress(DatabaseGone):
+            await self._line.run(HEARTBEAT_SQL, named)
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await act()
+            except Exception as error:
+                logger.error("A regular task of the relay failed: %s", type(error).__name__)
+            await asyncio.sleep(seconds)
+
+
+def _connector() -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=60)
+
+
+async def _reserve(line: Line, requests: list[ReserveRequest]) -> list[ReserveResult]:
+    rows = await line.run(RESERVE_SQL, (reserve_payload(requests),))
+    found = {row[0]: ReserveResult(*row) for row in rows}
+    return [found[request.request_id] for request in requests]

@@ -1,0 +1,174 @@
+"""Reads a stream of server-sent events on its way through: usage, text length, whether it came to its end."""
+
+import re
+from typing import Any
+
+import orjson
+
+from gateway.contract.estimate import counted_tokens, text_lengths
+
+# A single event larger than this is no answer of a language model.
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+_ANY_BREAK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class StreamReader:
+    """Feed it what arrives; it gives back what may go on to the client, whole events only.
+
+    ``strip_usage``: the event that only carries usage is kept back, because the client did not ask for it.
+    """
+
+    __slots__ = (
+        "_ascii",
+        "_other",
+        "_strip_usage",
+        "_tail",
+        "error",
+        "events",
+        "has_output",
+        "is_broken",
+        "is_done",
+        "is_finished",
+        "served_model",
+        "usage",
+    )
+
+    def __init__(self, *, strip_usage: bool) -> None:
+        self._strip_usage = strip_usage
+        self._tail = b""
+        self._ascii = self._other = 0
+        self.events = 0
+        self.usage: dict[str, Any] | None = None
+        self.served_model = ""
+        self.has_output = False
+        self.is_done = False  # "[DONE]" came
+        self.is_finished = False  # a choice said why it ended
+        self.is_broken = False  # something came that is no event of an answer
+        self.error: dict[str, Any] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return (self.is_done or self.is_finished) and not self.is_broken and self.error is None
+
+    def counted_output(self) -> int:
+        """Output tokens counted from the text that went through."""
+        return counted_tokens(self._ascii, self._other)
+
+    def feed(self, data: bytes) -> bytes:
+        if self._tail:
+            data = self._tail + data
+        if data.endswith(b"\n\n"):
+            whole, self._tail = data, b""
+        else:
+            whole, self._tail = _split_at_last_break(data)
+            if len(self._tail) > MAX_EVENT_BYTES:
+                self.is_broken = True
+        if not whole:
+            return b""
+        separator = b"\n\n"
+        if b"\r" in whole:
+            return self._feed_other_breaks(whole)
+        if not self._strip_usage:
+            for event in whole.split(separator):
+                self._read(event)
+            return whole
+        kept = [event for event in whole.split(separator) if event and self._read(event)]
+        return separator.join(kept) + separator if kept else b""
+
+    def rest(self) -> bytes:
+        """What is left when the upstream ended without a last empty line."""
+        tail, self._tail = self._tail, b""
+        if tail.strip() and self._read(tail.strip()):
+            return tail + b"\n\n"
+        return b""
+
+    def _feed_other_breaks(self, whole: bytes) -> bytes:
+        kept = [event for event in _ANY_BREAK.split(whole) if event.strip() and self._read(event)]
+        return b"\n\n".join(kept) + b"\n\n" if kept else b""
+
+    def _read(self, event: bytes) -> bool:
+        """Take note of one event; False when it must not reach the client."""
+        if not event:
+            return True
+        data = _data_of(event)
+        if data is None:
+            return True
+        if data == b"[DONE]":
+            self.is_done = True
+            return True
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            self.is_broken = True
+            return True
+        if not isinstance(value, dict):
+            self.is_broken = True
+            return True
+        if isinstance(value.get("error"), dict):
+            self.error = value["error"]
+            return False
+        self.events += 1
+        return self._read_answer(value)
+
+    def _read_answer(self, value: dict[str, Any]) -> bool:
+        usage = value.get("usage")
+        if usage:
+            self.usage = usage
+        if not self.served_model and isinstance(value.get("model"), str):
+            self.served_model = value["model"]
+        choices = value.get("choices")
+        if not choices:
+            return not (usage and self._strip_usage)
+        if isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict):
+                    self._read_choice(choice)
+        return True
+
+    def _read_choice(self, choice: dict[str, Any]) -> None:
+        if choice.get("finish_reason"):
+            self.is_finished = True
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            text = delta.get("content")
+            if text and isinstance(text, str):
+                self._count(text)
+            if len(delta) > 1 or not text:
+                self._read_rare(delta)
+        text = choice.get("text")
+        if text and isinstance(text, str):
+            self._count(text)
+
+    def _read_rare(self, delta: dict[str, Any]) -> None:
+        for name in ("reasoning_content", "reasoning", "refusal"):
+            text = delta.get(name)
+            if text and isinstance(text, str):
+                self._count(text)
+        for call in delta.get("tool_calls") or ():
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict):
+                for name in ("name", "arguments"):
+                    text = function.get(name)
+                    if text and isinstance(text, str):
+                        self._count(text)
+        if delta.get("audio"):
+            self.has_output = True
+
+    def _count(self, text: str) -> None:
+        self.has_output = True
+        plain, other = text_lengths(text)
+        self._ascii += plain
+        self._other += other
+
+
+def _split_at_last_break(data: bytes) -> tuple[bytes, bytes]:
+    end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0, 0)
+    return (data[:end], data[end:]) if end > 1 else (b"", data)
+
+
+def _data_of(event: bytes) -> bytes | None:
+    """The data of an event, or None for comments and empty ones."""
+    if event.startswith(b"data:") and b"\n" not in event:
+        return event[5:].strip()
+    lines = [line[5:].strip() for line in re.split(rb"\r\n|\n|\r", event) if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None

@@ -1,0 +1,196 @@
+"""Attempts at upstreams: what is sent, what may be tried again, and when a call counts as failed."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from config.foundation.outcomes import Outcome
+from config.foundation.redaction import mask
+from gateway.contract import denials
+from gateway.contract.types import Candidate, Denial, UpstreamView
+from gateway.relay.call import Call
+
+MOST_ATTEMPTS = 4
+CONNECT_SECONDS = 10
+# An error body longer than this tells a client nothing.
+MOST_ERROR_BYTES = 64 * 1024
+_ADDRESS = re.compile(r"(?i)\bhttps?://[^\s'\"]+")
+
+
+@dataclass(slots=True)
+class AttemptFailed(Exception):
+    """An attempt that brought nothing. ``may_retry``: another upstream may do better."""
+
+    denial: Denial
+    may_retry: bool
+    status: int = 0
+    error: str = ""
+    param: str | None = None
+    retry_after: bytes = b""
+
+
+def order_of(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """By priority; among equals at random, in proportion to their weights. At most ``MOST_ATTEMPTS``."""
+    if len(candidates) == 1:
+        return list(candidates)
+    tiers: dict[int, list[Candidate]] = {}
+    for one in candidates:
+        tiers.setdefault(one.upstream.priority, []).append(one)
+    ordered: list[Candidate] = []
+    for priority in sorted(tiers, reverse=True):
+        # Sorting by u^(1/weight), largest first, draws without return in proportion to the weights.
+        tier = [(random.random() ** (1 / max(one.upstream.weight, 0.01)), one) for one in tiers[priority]]  # noqa: S311
+        ordered += [one for _, one in sorted(tier, key=lambda pair: pair[0], reverse=True)]
+    return ordered[:MOST_ATTEMPTS]
+
+
+def payload_for(call: Call, candidate: Candidate) -> bytes:
+    """The client's body with the model's name at the upstream, and usage asked for in a stream.
+
+    It is written anew even when nothing changes: of a name given twice the upstream would see what we did not price.
+    """
+    body = dict(call.body)
+    body["model"] = candidate.upstream_name
+    if call.is_stream:
+        options = body.get("stream_options")
+        body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    return orjson.dumps(body)
+
+
+def client_wants_usage(call: Call) -> bool:
+    options = call.body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+@lru_cache(maxsize=4096)
+def url_of(base_url: str, endpoint: str) -> URL:
+    """The address of an endpoint; a base URL that already ends in /v1 is taken as it is."""
+    base = base_url.removesuffix("/v1")
+    return URL(base + endpoint)
+
+
+def headers_for(upstream: UpstreamView) -> CIMultiDictProxy[str]:
+    """Only these headers reach an upstream: none of the client's, so no key of a person ever does."""
+    return _headers(upstream.credential)
+
+
+@lru_cache(maxsize=1024)
+def _headers(credential: str) -> CIMultiDictProxy[str]:
+    headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "portal-relay"})
+    if credential:
+        headers["Authorization"] = f"Bearer {credential}"
+    return CIMultiDictProxy(headers)
+
+
+@lru_cache(maxsize=64)
+def timeout_of(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+
+
+async def open_attempt(
+    session: aiohttp.ClientSession, call: Call, candidate: Candidate, seconds: int, since: float
+) -> aiohttp.ClientResponse:
+    """Send the call; a response with status 200 comes back. Raises AttemptFailed, which is noted on the call."""
+    upstream = candidate.upstream
+    try:
+        response = await session.post(
+            url_of(upstream.base_url, call.endpoint),
+            data=payload_for(call, candidate),
+            headers=headers_for(upstream),
+            timeout=timeout_of(min(upstream.timeout_seconds, seconds)),
+            allow_redirects=False,
+        )
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        failed = failure_of(error, call)
+        call.note_attempt(upstream.id, 0, since, failed.error)
+        raise failed from None
+    if response.status == 200:
+        return response
+    try:
+        failed = await _refusal_of(response, call)
+    finally:
+        response.release()
+    call.note_attempt(upstream.id, response.status, since, failed.error)
+    raise failed
+
+
+def failure_of(error: BaseException, call: Call) -> AttemptFailed:
+    """What a broken connection or a time-out means for the call."""
+    if isinstance(error, asyncio.TimeoutError):
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return AttemptFailed(_upstream_error(), True, error="connect_timeout")
+        return AttemptFailed(_timed_out(), False, error="timeout")
+    return AttemptFailed(_upstream_error(), True, error=type(error).__name__)
+
+
+def bad_answer(error: str, status: int = 200) -> AttemptFailed:
+    """A 200 that holds no answer."""
+    return AttemptFailed(_upstream_error(), True, status, error)
+
+
+async def _refusal_of(response: aiohttp.ClientResponse, call: Call) -> AttemptFailed:
+    status = response.status
+    asked = call.decision.asked_model
+    if status in {400, 413, 415, 422}:
+        return await _wrong_request(response)
+    if status == 429:
+        after = response.headers.get("Retry-After", "")
+        denial = Denial(
+            Outcome.RATE_LIMITED, 429, "upstream_rate_limited", f"The model '{asked}' is busy at the moment. Try again shortly."
+        )
+        return AttemptFailed(denial, True, status, "rate_limited", retry_after=after.encode() if after.isdigit() else b"")
+    if status == 404:
+        return AttemptFailed(denials.model_unavailable(asked), True, status, "not_found")
+    if status in {408, 504, 524}:
+        return AttemptFailed(_timed_out(), False, status, "timeout")
+    if status in {401, 402, 403}:
+        return AttemptFailed(_upstream_error(), True, status, "credential")
+    return AttemptFailed(_upstream_error(), True, status, "status")
+
+
+async def _wrong_request(response: aiohttp.ClientResponse) -> AttemptFailed:
+    """The upstream finds the request wrong: its own words help the client, without anything that looks like a secret."""
+    message, code, param = "The model's provider refused this request as wrong.", "invalid_request", None
+    try:
+        error = orjson.loads((await response.content.read(MOST_ERROR_BYTES)) or b"{}").get("error")
+    except (orjson.JSONDecodeError, AttributeError, aiohttp.ClientError, TimeoutError):
+        error = None
+    if isinstance(error, dict):
+        message = _text(error.get("message"), 2000) or message
+        code = _text(error.get("code"), 64) or code
+        param = _text(error.get("param"), 200) or None
+    outcome = Outcome.UNSUPPORTED_INPUT if response.status == 415 else Outcome.CLIENT_ERROR
+    return AttemptFailed(Denial(outcome, response.status, code, message), False, response.status, "refused", param)
+
+
+def _text(value: Any, most: int) -> str:
+    return _ADDRESS.sub("(address)", mask(value))[:most] if isinstance(value, str) else ""
+
+
+def _upstream_error() -> Denial:
+    return Denial(
+        Outcome.UPSTREAM_ERROR, 502, "upstream_error", "The model's provider failed. Nothing was charged. Try again later."
+    )
+
+
+def _timed_out() -> Denial:
+    return Denial(
+        Outcome.TIMEOUT,
+        504,
+        "upstream_timeout",
+        "The model's provider did not answer in time. Nothing was charged. Try again later.",
+    )
+
+
+def since_now() -> float:
+    return time.perf_counter()

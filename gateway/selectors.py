@@ -1,0 +1,69 @@
+"""Reads that need a decision: what would become of a call, and which relays are alive."""
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from accounts.models import User
+from accounts.rights import may, require
+from config.foundation.clock import now
+from config.foundation.errors import NotFound
+from gateway.contract.loading import load_key, load_snapshot
+from gateway.contract.resolve import callable_models, resolve
+from gateway.contract.snapshot import Snapshot
+from gateway.contract.types import Ask, Decision
+from gateway.models import OldEntry, RelayInstance
+from keys.models import ApiKey
+
+ALIVE = timedelta(seconds=30)
+
+
+def current_snapshot() -> Snapshot:
+    """The configuration as a relay would read it now. It holds upstream credentials: never hand it to a page."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        return load_snapshot(cursor)
+
+
+def explain_access(actor: User, key_id: int, model: str, *, address: str = "", snapshot: Snapshot | None = None) -> Decision:
+    """What the unified entry would decide on a call of this key now; balance and allowance are not looked at.
+
+    ``address`` "" stands for an address inside the key's networks. Raises NotFound for a key that is not the actor's
+    to see. Give ``snapshot`` to ask for many keys in a row.
+    """
+    _require_key(actor, key_id)
+    with connection.cursor() as cursor:
+        key = load_key(cursor, key_id)
+    if key is None:
+        raise NotFound
+    if not address and key.networks:
+        address = str(key.networks[0].network_address)
+    return resolve(snapshot or current_snapshot(), key, Ask(model, address), now())
+
+
+def models_open_to(actor: User, key_id: int) -> list[str]:
+    """The names a call with this key would be admitted for, as ``GET /v1/models`` lists them."""
+    _require_key(actor, key_id)
+    with connection.cursor() as cursor:
+        key = load_key(cursor, key_id)
+    if key is None:
+        raise NotFound
+    return [name for name, _ in callable_models(current_snapshot(), key, now())]
+
+
+def relays(actor: User) -> QuerySet[RelayInstance]:
+    """Relays that were heard of within half a minute, the newest first."""
+    require(actor, "calls.inner_route")
+    return RelayInstance.objects.filter(seen_at__gte=now() - ALIVE).order_by("-started_at")
+
+
+def old_entries(actor: User) -> QuerySet[OldEntry]:
+    require(actor, "migrations.view")
+    return OldEntry.objects.order_by("name")
+
+
+def _require_key(actor: User, key_id: int) -> None:
+    if may(actor, "keys.view"):
+        return
+    if not ApiKey.objects.filter(pk=key_id, owner=actor).exists():
+        raise NotFound

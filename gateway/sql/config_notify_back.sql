@@ -1,0 +1,2 @@
+DROP FUNCTION gateway_config_changed() CASCADE;
+DROP SEQUENCE gateway_config_version;
