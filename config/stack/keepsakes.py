@@ -9,12 +9,13 @@ from config.stack import places
 
 # The person's name is the login; "demo" is the user who has a balance and a key.
 DEMO_LOGINS = ("admin", "ops", "support", "finance", "demo")
+_NAME = "secrets.json"
 _READABLE = string.ascii_lowercase.translate(str.maketrans("", "", "lo")) + "23456789"
 
 
 def load(home: Path) -> dict[str, str]:
     """The secrets of this checkout; missing ones are made, those that exist never change."""
-    path = home / "secrets.json"
+    path = home / _NAME
     try:
         kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -26,6 +27,11 @@ def load(home: Path) -> dict[str, str]:
         kept |= fresh
         places.write_private(path, json.dumps(kept, indent=1))
     return kept
+
+
+def remember(home: Path, name: str, value: str) -> None:
+    """Keep one more value, or another one under its name."""
+    places.write_private(home / _NAME, json.dumps(load(home) | {name: value}, indent=1))
 
 
 def settings_in(kept: dict[str, str]) -> dict[str, str]:
@@ -42,7 +48,6 @@ def _new() -> dict[str, str]:
         "SECRET_KEY": secrets.token_urlsafe(48),
         "KEY_PEPPERS": f"1:{secrets.token_urlsafe(48)}",
         "FIELD_KEYS": secrets.token_urlsafe(48),
-        "demo_api_key": "",
     }
     return made | {f"password:{name}": _readable_password() for name in DEMO_LOGINS}
 

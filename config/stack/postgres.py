@@ -46,6 +46,14 @@ class PostgresServer:
         return f"postgresql://{USER}@/{DATABASE}?host={quote(str(self.sockets))}&port={PORT}"
 
     def start(self) -> None:
+        """Raises StartError, NotFound or PlaceError; what was begun by then is ended and removed again."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         self.identity = self.identity or choose_identity()
         places.private_folder(self.data.parent)
         if self.identity.uid is not None:
@@ -61,7 +69,6 @@ class PostgresServer:
         self.child = self._launch()
         if not wait_until(self._answers, self.child, 60):
             tail = self.child.last_lines()
-            self.child.stop()
             raise StartError(f"PostgreSQL did not start ({self.programs.origin}, as {self.identity.name}):\n{tail}")
         self._make_database()
 

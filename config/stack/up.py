@@ -179,6 +179,7 @@ def _environment(plan: lineup.Plan, kept: dict[str, str]) -> dict[str, str]:
         "PUBLIC_URL": f"http://localhost:{plan.port}",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
+        "STATIC_COMPRESSION": "0",
     }
     if plan.own_mail_sink:
         ours |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(plan.port + lineup.MAIL)}

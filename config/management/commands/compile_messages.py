@@ -31,6 +31,8 @@ def compile_catalogue(source: Path) -> bool:
             catalogue = read_po(file, locale=source.parent.parent.name, abort_invalid=True)
     except (PoFileError, ValueError) as error:
         raise CommandError(f"{source}: {error}") from None
+    for message, errors in catalogue.check():
+        raise CommandError(f"{source}:{message.lineno}: {message.id!r}: {errors[0]}")
     compiled = BytesIO()
     write_mo(compiled, catalogue, use_fuzzy=False)
     target = source.with_suffix(".mo")

@@ -47,10 +47,12 @@ class Command(BaseCommand):
         port = stack.plan.port
         lines = ["", f"The portal is ready:  http://localhost:{port}", f"Unified entry:        http://localhost:{port}/v1", ""]
         if stack.plan.demo:
+            kept = keepsakes.load(stack.plan.home)
             lines += ["Demo logins (they stay the same at the next start):"]
-            lines += [f"  {name:<8}  {password}" for name, password in keepsakes.passwords_in(stack.kept).items()]
+            lines += [f"  {name:<8}  {password}" for name, password in keepsakes.passwords_in(kept).items()]
+            lines += ["", "An API key of demo, who has 25 dollars:", f"  {kept.get('demo_api_key', '')}"]
             lines += ["", f"Mails are kept in {stack.plan.home / 'mail'}" if stack.plan.own_mail_sink else ""]
-            lines += ["Try a migration: demo/README.md"]
+            lines += ["To try a migration: demo/README.md", ""]
         else:
             lines += ["It is empty. Make the first administrator in another terminal:"]
             lines += [f"  {sys.executable} manage.py createsuperuser"]
