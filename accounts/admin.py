@@ -182,10 +182,10 @@ class InvitationAdmin(PortalAdmin):
 class AuditEventAdmin(ReadOnlyAdmin):
     view_right = "audit.view"
     list_display = ("at", "actor_name", "action", "object_type", "object_label", "reason")
-    list_filter = ("action", "object_type")
-    search_fields = ("actor_name__exact", "action__exact", "object_id__exact", "request_id__exact")
-    search_help_text = _("Exact user name, action, object id or request id.")
-    date_hierarchy = "at"
+    # Filters by action or object would list all distinct values of the whole trail: they are searched for instead.
+    list_filter = ("at",)
+    search_fields = ("actor_name__exact", "action__exact", "object_type__exact", "object_id__exact", "request_id__exact")
+    search_help_text = _("Exact user name, action, kind of object, object id or request id.")
     fields = (
         "at",
         "actor_name",
@@ -205,8 +205,8 @@ class OutboundMailAdmin(ReadOnlyAdmin):
     view_right = "mail.view"
     act_right = "mail.manage"
     list_display = ("created_at", "kind", "to_address", "language", "subject", "state", "attempts", "sent_at")
-    list_filter = ("state", "kind", "language")
-    search_fields = ("to_address", "dedupe_key__exact")
+    list_filter = ("state", "created_at")
+    search_fields = ("to_address", "kind__exact", "dedupe_key__exact")
     fields = (
         "to_address",
         "kind",

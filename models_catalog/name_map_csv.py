@@ -38,7 +38,9 @@ def to_csv(entries: Iterable[NameMapEntry]) -> str:
 
 
 def from_csv(data: bytes) -> list[NameChange]:
-    """The lines of a file; raises UnreadableCsv with the line number. The last three columns may lack."""
+    """The lines of a file; raises UnreadableCsv with the line number. The last three columns may lack.
+
+    A line of the kind "remove" takes the old name out of the map."""
     if len(data) > LARGEST_BYTES:
         raise UnreadableCsv(f"The file is larger than {LARGEST_BYTES // 1024 // 1024} MB.")
     try:
@@ -54,7 +56,7 @@ def from_csv(data: bytes) -> list[NameChange]:
             raise UnreadableCsv
         return [_change(row, number) for number, row in enumerate(_limited(reader), start=2)]
     except csv.Error as error:
-        raise UnreadableCsv(f"Line {reader.line_num}: {error}.") from None
+        raise UnreadableCsv(f"After line {reader.line_num}: {error}.") from None
 
 
 def _limited(reader: "csv.DictReader[str]") -> Iterable[dict[str, str]]:
@@ -73,7 +75,7 @@ def _change(row: dict[str, str], number: int) -> NameChange:
         raise UnreadableCsv(f"Line {number}: bill_as_called is yes or no.")
     return NameChange(
         old_name=cells["old_name"],
-        kind=cells["kind"].strip(),
+        kind=cells["kind"].strip().replace("remove", ""),
         target=cells["callable_name"],
         bill_as_called=bill == "yes",
         reason=cells.get("reason", ""),

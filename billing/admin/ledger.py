@@ -128,8 +128,8 @@ class RedemptionCodeAdmin(ReadOnlyAdmin):
 
     view_right = RIGHT
     list_display = ("tail", "batch_name", amount, "state", "origin", "created_at", "expires_at", "used_at", "used_by")
-    list_filter = ("state", "origin")
+    list_filter = ("state", "created_at")
     list_select_related = ("used_by",)
-    search_fields = ("tail__exact", "batch_name", "used_by__username__exact")
+    search_fields = ("tail__exact", "batch_name", "origin__exact", "used_by__username__exact")
     ordering = ("-id",)
     fields = ("tail", "batch_name", amount, "state", "origin", "created_at", "expires_at", "used_at", "used_by")

@@ -118,6 +118,9 @@ class PortalAdmin(ByRight, ModelAdmin):
             request.service_refusal = refusal  # type: ignore[attr-defined]
             return super().changeform_view(request, *args, **kwargs)
 
+    def construct_change_message(self, *args: Any, **kwargs: Any) -> list[Any]:
+        return []
+
     # Audit events are written by the services; Django's own admin log would be a second, poorer trail.
     def log_addition(self, *args: Any, **kwargs: Any) -> None:
         return None

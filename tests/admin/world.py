@@ -153,7 +153,7 @@ def _money(tag: str, world: World, customer: User) -> None:
         expires_at=now + timedelta(minutes=15),
     )
     code = RedemptionCode.objects.create(
-        digest=uuid.uuid4().bytes * 2, pepper_number=1, tail=f"c{len(tag):03d}"[:4], amount_nano=7_000_000_000
+        digest=uuid.uuid4().bytes * 2, pepper_number=1, tail=f"c{tag[:3]:0>3}", amount_nano=7_000_000_000
     )
     request_id = uuid7()
     call = RequestLog.objects.create(
