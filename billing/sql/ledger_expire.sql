@@ -25,10 +25,11 @@ BEGIN
         RETURN 0;
     END IF;
 
-    UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - t.part
+    UPDATE billing_ledgeraccount a
+    SET held_nano = a.held_nano - t.part, floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - a.held_nano + t.part)
     FROM (
-        SELECT p.id, sum(p.part)::bigint AS part FROM unnest(calls) x CROSS JOIN LATERAL unnest(x.account_ids, x.part_amounts) p(id, part)
-        GROUP BY p.id
+        SELECT p.id, sum(p.part)::bigint AS part
+        FROM unnest(calls) x CROSS JOIN LATERAL unnest(x.account_ids, x.part_amounts) p(id, part) GROUP BY p.id
     ) t WHERE a.id = t.id;
     UPDATE billing_keybudget b SET held_nano = b.held_nano - t.amount
     FROM (SELECT x.key_id, sum(x.amount)::bigint AS amount FROM unnest(calls) x WHERE x.key_id IS NOT NULL GROUP BY 1) t

@@ -110,8 +110,10 @@ DECLARE
     nth int := 0;
 BEGIN
     IF c.is_open THEN
-        UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - p.part
-        FROM unnest(c.account_ids, c.part_amounts) p(id, part) WHERE a.id = p.id;
+        UPDATE billing_ledgeraccount a
+        SET held_nano = a.held_nano - kept.part,
+            floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - a.held_nano + kept.part)
+        FROM unnest(c.account_ids, c.part_amounts) kept(id, part) WHERE a.id = kept.id;
         FOR p IN SELECT * FROM unnest(c.account_ids, c.part_amounts) x(id, part) LOOP
             take := LEAST(p.part, open_cost);
             draws := draws || jsonb_build_object(p.id::text, take);

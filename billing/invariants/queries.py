@@ -1,0 +1,243 @@
+"""Every invariant of the ledger as a query that returns the rows which break it: (object, what is wrong)."""
+
+# ruff: noqa: S608  (the parts are constants of this file)
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """``code`` is stable; ``says`` is what must hold; ``sql`` gives one row (object, detail) for each breach."""
+
+    code: str
+    says: str
+    sql: str
+
+
+# Both sides of every entry, as one account sees them.
+_LINES = """(
+    SELECT e.id, e.from_account_id AS account_id, -e.amount_nano AS amount, e.from_seq AS seq, e.from_balance_nano AS after
+    FROM billing_ledgerentry e
+    UNION ALL
+    SELECT e.id, e.to_account_id, e.amount_nano, e.to_seq, e.to_balance_nano FROM billing_ledgerentry e
+)"""
+
+_PURSES = (
+    Invariant(
+        "balance",
+        "The balance of every purse is the sum of its entries.",
+        f"""SELECT 'purse ' || a.id, format('balance %s, entries %s', a.balance_nano, coalesce(sum(l.amount), 0))
+        FROM billing_ledgeraccount a LEFT JOIN {_LINES} l ON l.account_id = a.id
+        WHERE a.is_purse GROUP BY a.id HAVING a.balance_nano <> coalesce(sum(l.amount), 0)""",
+    ),
+    Invariant(
+        "sequence",
+        "The entries of a purse are numbered 1, 2, 3, ... and the purse knows the last number.",
+        f"""SELECT 'purse ' || a.id, format('number %s, entries %s, highest %s', a.seq, count(l.id), max(l.seq))
+        FROM billing_ledgeraccount a LEFT JOIN {_LINES} l ON l.account_id = a.id
+        WHERE a.is_purse GROUP BY a.id
+        HAVING a.seq <> count(l.id) OR count(DISTINCT l.seq) <> count(l.id) OR coalesce(max(l.seq), 0) <> count(l.id)""",
+    ),
+    Invariant(
+        "chain",
+        "The balance written into an entry is the one before it plus its amount.",
+        f"""SELECT 'entry ' || x.id, format('purse %s number %s: says %s, is %s', x.account_id, x.seq, x.after, x.running)
+        FROM (
+            SELECT l.*, sum(l.amount) OVER (PARTITION BY l.account_id ORDER BY l.seq) AS running
+            FROM {_LINES} l JOIN billing_ledgeraccount a ON a.id = l.account_id AND a.is_purse
+        ) x WHERE x.after IS DISTINCT FROM x.running""",
+    ),
+    Invariant(
+        "floor",
+        "No purse is below its floor, and no floor is deeper than credit limit, holds and debt explain.",
+        """SELECT 'purse ' || a.id, format('balance %s, held %s, floor %s', a.balance_nano, a.held_nano, a.floor_nano)
+        FROM billing_ledgeraccount a WHERE a.is_purse AND (a.balance_nano - a.held_nano < a.floor_nano OR a.held_nano < 0
+            OR a.floor_nano < LEAST(-a.credit_limit_nano, a.balance_nano - a.held_nano, 0))""",
+    ),
+    Invariant(
+        "house",
+        "Accounts of the house keep no balance row, and no entry numbers them.",
+        """SELECT 'account ' || a.id, 'has a balance or an owner' FROM billing_ledgeraccount a
+        WHERE NOT a.is_purse AND (a.balance_nano <> 0 OR a.held_nano <> 0 OR a.seq <> 0
+            OR a.user_id IS NOT NULL OR a.group_id IS NOT NULL)
+        UNION ALL
+        SELECT 'entry ' || e.id, 'numbers an account of the house' FROM billing_ledgerentry e
+        JOIN billing_ledgeraccount f ON f.id = e.from_account_id JOIN billing_ledgeraccount t ON t.id = e.to_account_id
+        WHERE (f.is_purse <> (e.from_seq IS NOT NULL)) OR (t.is_purse <> (e.to_seq IS NOT NULL))""",
+    ),
+)
+
+_HOLDS = (
+    Invariant(
+        "held",
+        "What a purse has held is the sum of its parts in open holds.",
+        """SELECT 'purse ' || a.id, format('held %s, open holds %s', a.held_nano, coalesce(h.part, 0))
+        FROM billing_ledgeraccount a
+        FULL JOIN (
+            SELECT p.id, sum(p.part) AS part FROM billing_hold h
+            CROSS JOIN LATERAL unnest(h.account_ids, h.part_amounts) p(id, part) WHERE h.state = 'open' GROUP BY p.id
+        ) h ON h.id = a.id
+        WHERE coalesce(a.held_nano, 0) <> coalesce(h.part, 0)""",
+    ),
+    Invariant(
+        "hold_parts",
+        "The parts of a hold add up to its amount.",
+        """SELECT 'hold ' || h.id, format('amount %s, parts %s', h.amount_nano, h.part_amounts) FROM billing_hold h
+        WHERE cardinality(h.account_ids) <> cardinality(h.part_amounts)
+           OR h.amount_nano <> coalesce((SELECT sum(x) FROM unnest(h.part_amounts) x), 0)""",
+    ),
+    Invariant(
+        "hold_overdue",
+        "No hold stays open for more than five minutes after its time.",
+        """SELECT 'hold ' || h.id, format('expired %s', h.expires_at) FROM billing_hold h
+        WHERE h.state = 'open' AND h.expires_at < %(moment)s::timestamptz - interval '5 minutes'""",
+    ),
+    Invariant(
+        "hold_logged",
+        "Every closed hold has its call in the request log, and a settled one was settled for the call's cost.",
+        """SELECT 'hold ' || h.id, format('%s, settled %s, log %s', h.state, h.settled_nano, l.cost_nano) FROM billing_hold h
+        LEFT JOIN billing_requestlog l ON l.id = h.id AND l.started_at = uuid7_time(h.id)
+        WHERE h.state <> 'open' AND (l.id IS NULL OR (h.state = 'settled' AND h.settled_nano IS DISTINCT FROM l.cost_nano)
+            OR (h.state = 'released' AND l.cost_nano <> 0)
+            OR (h.state = 'expired' AND h.reason = 'expired' AND l.cost_nano <> 0))""",
+    ),
+    Invariant(
+        "allowance",
+        "What a key has held and spent is what its open holds and its calls say.",
+        """SELECT 'key ' || coalesce(b.key_id, x.key_id),
+            format('held %s / %s, spent %s / %s', b.held_nano, x.held, b.spent_nano, x.spent)
+        FROM billing_keybudget b
+        FULL JOIN (
+            SELECT key_id, sum(held) AS held, sum(spent) AS spent FROM (
+                SELECT key_id, amount_nano AS held, 0 AS spent FROM billing_hold WHERE state = 'open' AND key_id IS NOT NULL
+                UNION ALL
+                SELECT key_id, 0, cost_nano FROM billing_requestlog
+                WHERE origin = 'relay' AND key_id IS NOT NULL AND cost_nano > 0
+            ) parts GROUP BY key_id
+        ) x ON x.key_id = b.key_id
+        WHERE coalesce(b.held_nano, 0) <> coalesce(x.held, 0) OR coalesce(b.spent_nano, 0) <> coalesce(x.spent, 0)""",
+    ),
+)
+
+_CALLS = (
+    Invariant(
+        "charges",
+        "Every call that costs something was charged exactly that, and nothing else was charged.",
+        """SELECT 'call ' || coalesce(l.id, e.id), format('cost %s, charged %s', l.cost, e.charged) FROM (
+            SELECT id, cost_nano AS cost FROM billing_requestlog WHERE origin = 'relay' AND cost_nano <> 0
+        ) l FULL JOIN (
+            SELECT transaction_id AS id, sum(amount_nano) AS charged FROM billing_ledgerentry WHERE kind = 'charge' GROUP BY 1
+        ) e ON e.id = l.id WHERE l.cost IS DISTINCT FROM e.charged""",
+    ),
+    Invariant(
+        "charge_payer",
+        "A charge goes from a purse of the payer to revenue.",
+        """SELECT 'entry ' || e.id, format('from account %s to %s', f.id, t.kind) FROM billing_ledgerentry e
+        JOIN billing_ledgeraccount f ON f.id = e.from_account_id JOIN billing_ledgeraccount t ON t.id = e.to_account_id
+        LEFT JOIN billing_hold h ON h.id = e.transaction_id
+        WHERE e.kind = 'charge' AND (NOT f.is_purse OR t.kind <> 'revenue'
+            OR (h.id IS NOT NULL AND (f.user_id IS DISTINCT FROM h.user_id OR f.group_id IS DISTINCT FROM h.group_id)))""",
+    ),
+    Invariant(
+        "arithmetic",
+        "A call costs what the arithmetic kept with it says.",
+        """SELECT 'call ' || l.id, format('cost %s, arithmetic %s', l.cost_nano, l.price_detail ->> 'cost_nano')
+        FROM billing_requestlog l
+        WHERE l.origin = 'relay' AND l.cost_nano <> 0 AND l.price_detail ? 'cost_nano'
+          AND l.cost_nano <> (l.price_detail ->> 'cost_nano')::numeric""",
+    ),
+    Invariant(
+        "imported_free",
+        "Calls carried over from an old gateway were charged there and never here.",
+        """SELECT 'call ' || l.id, 'charged here' FROM billing_requestlog l
+        JOIN billing_ledgerentry e ON e.transaction_id = l.id AND e.kind = 'charge' WHERE l.origin = 'imported'""",
+    ),
+)
+
+_ROLLUP_SUM = """sum(call_count) AS c, sum(failed_count) AS f, sum(input_tokens) AS i, sum(cached_tokens) AS k,
+            sum(output_tokens) AS o, sum(cost_nano) AS n"""
+_COUNTED = """count(*) AS c, count(*) FILTER (WHERE outcome <> 'ok') AS f, sum(input_tokens) AS i, sum(cached_tokens) AS k,
+            sum(output_tokens) AS o, sum(cost_nano) AS n"""
+_DIFFER = """(coalesce(r.c, 0), coalesce(r.f, 0), coalesce(r.i, 0), coalesce(r.k, 0), coalesce(r.o, 0), coalesce(r.n, 0))
+        <> (coalesce(l.c, 0), coalesce(l.f, 0), coalesce(l.i, 0), coalesce(l.k, 0), coalesce(l.o, 0), coalesce(l.n, 0))"""
+_PARTS = "call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano"
+
+_USAGE = (
+    Invariant(
+        "usage_daily",
+        "Daily usage and what is not folded yet equal a count of the request log.",
+        f"""SELECT format('%s person %s model %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id),
+            coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT day_on, user_id, model_name, origin, {_ROLLUP_SUM} FROM (
+                SELECT day_on, user_id, model_name, origin, {_PARTS} FROM billing_usagedaily
+                UNION ALL
+                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, model_name, origin, {_PARTS} FROM billing_usagedelta
+            ) both_parts GROUP BY 1, 2, 3, 4
+        ) r FULL JOIN (
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,
+                billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_COUNTED}
+            FROM billing_requestlog GROUP BY 1, 2, 3, 4
+        ) l USING (day_on, user_id, model_name, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_hourly",
+        "Hourly usage and what is not folded yet equal a count of the request log.",
+        f"""SELECT format('%s group %s model %s', coalesce(r.hour_at, l.hour_at), coalesce(r.group_code, l.group_code),
+            coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT hour_at, group_code, model_name, origin, {_ROLLUP_SUM} FROM (
+                SELECT hour_at, group_code, model_name, origin, {_PARTS} FROM billing_usagehourly
+                UNION ALL
+                SELECT hour_at, group_code, model_name, origin, {_PARTS} FROM billing_usagedelta
+            ) both_parts GROUP BY 1, 2, 3, 4
+        ) r FULL JOIN (
+            SELECT billing_usage_hour(started_at) AS hour_at, group_code,
+                billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_COUNTED}
+            FROM billing_requestlog GROUP BY 1, 2, 3, 4
+        ) l USING (hour_at, group_code, model_name, origin) WHERE {_DIFFER}""",
+    ),
+)
+
+_MONEY = (
+    Invariant(
+        "codes",
+        "What is owed on codes is the sum of the codes that are unused, for each origin.",
+        """SELECT 'origin ' || quote_literal(coalesce(a.origin, c.origin)), format('owed %s, unused codes %s', a.owed, c.unused)
+        FROM (
+            SELECT a.origin, sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END) AS owed
+            FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
+            WHERE a.kind = 'code_liability' GROUP BY a.origin
+        ) a FULL JOIN (
+            SELECT origin, sum(amount_nano) AS unused FROM billing_redemptioncode WHERE state = 'unused' GROUP BY origin
+        ) c ON c.origin = a.origin WHERE coalesce(a.owed, 0) <> coalesce(c.unused, 0)""",
+    ),
+    Invariant(
+        "opening",
+        "Opening balances are booked against opening equity, and nothing else is.",
+        """SELECT 'entry ' || e.id, format('%s from %s to %s', e.kind, f.kind, t.kind) FROM billing_ledgerentry e
+        JOIN billing_ledgeraccount f ON f.id = e.from_account_id JOIN billing_ledgeraccount t ON t.id = e.to_account_id
+        WHERE e.kind <> 'reversal'
+          AND (e.kind IN ('opening', 'opening_correction')) <> ('opening_equity' IN (f.kind, t.kind))""",
+    ),
+    Invariant(
+        "reversals",
+        "A reversal mirrors one earlier entry, to the amount.",
+        """SELECT 'entry ' || r.id, format('reverses entry %s', r.reverses_id) FROM billing_ledgerentry r
+        LEFT JOIN billing_ledgerentry o ON o.id = r.reverses_id
+        WHERE (r.kind = 'reversal') <> (r.reverses_id IS NOT NULL)
+           OR (r.reverses_id IS NOT NULL AND (o.amount_nano <> r.amount_nano OR o.from_account_id <> r.to_account_id
+               OR o.to_account_id <> r.from_account_id OR o.id >= r.id))""",
+    ),
+    Invariant(
+        "guards",
+        "The triggers that keep history unchanged are there and switched on.",
+        """SELECT 'trigger ' || wanted.name, coalesce('switched off on ' || t.tgrelid::regclass, 'missing')
+        FROM (VALUES ('entry_append_only'), ('entry_not_truncated'), ('hold_closes_once'), ('price_version_frozen'),
+            ('price_rule_frozen'), ('group_multiplier_frozen'), ('price_book_formula_frozen')) wanted(name)
+        LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND NOT t.tgisinternal
+        WHERE t.oid IS NULL OR t.tgenabled NOT IN ('O', 'A')""",
+    ),
+)
+
+INVARIANTS = _PURSES + _HOLDS + _CALLS + _USAGE + _MONEY

@@ -1,0 +1,59 @@
+"""People with money, and calls, for the tests of the ledger."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from accounts.models import Role, User
+from billing.invariants import check_all
+from billing.models import LedgerAccount
+from billing.services import ledger
+from config.foundation.clock import now
+from config.foundation.ids import uuid7
+from keys.models import ApiKey
+
+
+def person(name: str = "ada", role: str = Role.USER, **more: Any) -> User:
+    staff = role in {Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}
+    return User.objects.create_user(username=name, role=role, is_staff=staff, **more)
+
+
+def key_of(user: User, name: str = "key") -> ApiKey:
+    return ApiKey.objects.create(name=name, owner=user)
+
+
+def give(purse: LedgerAccount, amount: int) -> LedgerAccount:
+    cash = ledger.house_account("cash")
+    ledger.post_entries([ledger.Posting(uuid7(), "top_up", cash.pk, purse.pk, amount)])
+    purse.refresh_from_db()
+    return purse
+
+
+def rich(name: str = "ada", amount: int = 1000) -> tuple[User, LedgerAccount]:
+    user = person(name)
+    return user, give(ledger.purse_for(user=user), amount)
+
+
+def wants(user: User, amount: int, *, key: ApiKey | None = None, call: UUID | None = None, seconds: int = 300, **context: Any):
+    expires = now() + timedelta(seconds=seconds)
+    return ledger.ReserveRequest(call or uuid7(), user.pk, None, key.pk if key else None, amount, expires, context)
+
+
+def hold(user: User, amount: int, **more: Any) -> ledger.ReserveResult:
+    (answer,) = ledger.reserve([wants(user, amount, **more)])
+    return answer
+
+
+def end(call: UUID, cost: int, *, has_hold: bool = True, **log: Any) -> ledger.CallResult:
+    (answer,) = ledger.record_calls([ledger.CallEvent(call, cost, has_hold, "", {"outcome": "ok", **log})])
+    return answer
+
+
+def figures(purse: LedgerAccount) -> tuple[int, int]:
+    """(balance, held) as the database has them now."""
+    return LedgerAccount.objects.values_list("balance_nano", "held_nano").get(pk=purse.pk)
+
+
+def broken(at: datetime | None = None) -> dict[str, list[tuple[str, str]]]:
+    """The invariants that do not hold."""
+    return {finding.code: finding.examples for finding in check_all(at) if finding.breaches}
