@@ -4,8 +4,15 @@ import re
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from config.foundation.errors import PortalError
 from models_catalog.errors import UnusableAddress
@@ -15,10 +22,26 @@ from models_catalog.services.name_map import NameChange
 from models_catalog.services.upstreams import usable_address
 
 
+def few_lines(rows: int = 4) -> forms.Textarea:
+    return UnfoldAdminTextareaWidget(attrs={"rows": rows})
+
+
+class CapitalLabels:
+    """Labels of our own fields begin like those Django makes from model fields."""
+
+    fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = capfirst(field.label) if field.label else field.label
+
+
 class WordsField(forms.CharField):
     """Words divided by commas or line breaks, as a list without repetitions."""
 
-    widget = UnfoldAdminTextareaWidget
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"widget": few_lines(), **kwargs})
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         if isinstance(value, list | tuple):
@@ -35,7 +58,8 @@ class WordsField(forms.CharField):
 class ServedModelsField(forms.CharField):
     """One model a line; ``our name = their name`` where the upstream knows it by another."""
 
-    widget = UnfoldAdminTextareaWidget
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"widget": few_lines(6), **kwargs})
 
     def to_python(self, value: Any) -> dict[str, str]:  # type: ignore[override]
         served: dict[str, str] = {}
@@ -47,7 +71,7 @@ class ServedModelsField(forms.CharField):
         return served
 
 
-class UpstreamForm(forms.ModelForm):
+class UpstreamForm(CapitalLabels, forms.ModelForm):
     base_url = forms.CharField(
         label=_("base URL"), max_length=500, help_text=_("Without /v1 at the end."), widget=UnfoldAdminTextInputWidget
     )
@@ -92,7 +116,7 @@ class UpstreamForm(forms.ModelForm):
             raise forms.ValidationError(error.message) from None
 
 
-class AIModelForm(forms.ModelForm):
+class AIModelForm(CapitalLabels, forms.ModelForm):
     capabilities = WordsField(label=_("capabilities"), required=False, help_text=_("One a line, for example vision, tools."))
     group_codes = WordsField(
         label=_("groups with access"), required=False, help_text=_("One group code a line; * stands for every group.")
@@ -118,7 +142,7 @@ class AIModelForm(forms.ModelForm):
             self.initial["group_codes"] = sorted(self.instance.access.values_list("group_code", flat=True))
 
 
-class NameMapPublishForm(forms.Form):
+class NameMapPublishForm(CapitalLabels, forms.Form):
     """Several lines, typed or from a CSV file, published as one version."""
 
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
@@ -128,12 +152,17 @@ class NameMapPublishForm(forms.Form):
         help_text=_(
             "One a line: old name, kind, called name. Kinds: same, alias, replacement, retired; “remove” takes it out."
         ),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}),
+        widget=few_lines(8),
     )
     csv_file = forms.FileField(
-        label=_("or a CSV file"), required=False, help_text=_("The columns of the export. Lines that are not in it stay.")
+        label=_("or a CSV file"),
+        required=False,
+        help_text=_("The columns of the export. Lines that are not in it stay."),
+        widget=UnfoldAdminFileFieldWidget,
     )
-    bill_as_called = forms.BooleanField(label=_("billed by the called name"), required=False, initial=True)
+    bill_as_called = forms.BooleanField(
+        label=_("billed by the called name"), required=False, initial=True, widget=UnfoldBooleanSwitchWidget
+    )
     reason = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
 
     def clean(self) -> dict[str, Any]:
