@@ -8,6 +8,9 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.catalog_audit import record_changes
+        from billing.key_allowance import AllowanceDesk
+        from keys import allowance
         from models_catalog.hooks import subscribe
 
         subscribe(record_changes)
+        allowance.install(AllowanceDesk())

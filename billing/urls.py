@@ -1,5 +1,17 @@
 """Pages of this app."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.views import calls, finance, home, money, usage
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    path("calls/", calls.call_list, name="call_list"),
+    path("calls/<str:request_id>/", calls.call_detail, name="call_detail"),
+    path("usage/", usage.usage, name="usage"),
+    path("billing/", money.billing, name="billing"),
+    path("billing/redeem/", money.code_redeem, name="code_redeem"),
+    path("models/", money.model_list, name="model_list"),
+    path("finance/ledger/", finance.ledger, name="ledger"),
+    path("finance/top-up/", finance.top_up, name="top_up"),
+]

@@ -24,6 +24,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "DEMO": settings.DEMO,
         "PUBLIC_URL": settings.PUBLIC_URL.rstrip("/"),
+        "API_BASE": settings.PUBLIC_URL.rstrip("/") + "/v1",
         "request_id": getattr(request, "request_id", ""),
         "theme": theme if theme in THEMES else "",
         "rail": rail_for(request) if person else [],

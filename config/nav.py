@@ -90,7 +90,7 @@ def rail_for(request: HttpRequest) -> list[dict[str, object]]:
     if not isinstance(user, User):
         return []
     here = request.resolver_match.view_name if request.resolver_match else ""
-    rail = []
+    rail: list[dict[str, object]] = []
     for title, links in SECTIONS:
         shown = [
             {"url": url, "label": link.label, "icon": link.icon, "is_current": _is_current(link, here)}

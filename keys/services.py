@@ -82,7 +82,7 @@ def issue_key(
 @transaction.atomic
 def add_secret(*, actor: User | None, key: ApiKey, valid_until: datetime | None = None) -> str:
     """One more secret beside those the key has; returns it in clear, once."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     _hold_row(key, ApiKey.State.ACTIVE)
     clear = _new_secret(key, valid_until=_clean_expiry(valid_until))
     audit.record(actor=actor, action="key.add_secret", target=key, after={"tail": clear[-4:]})
@@ -92,7 +92,7 @@ def add_secret(*, actor: User | None, key: ApiKey, valid_until: datetime | None 
 @transaction.atomic
 def rotate_key(*, actor: User | None, key: ApiKey, overlap_hours: int = 24) -> str:
     """A new clear secret; the ones so far end after ``overlap_hours`` (0: at once), never later than they would have."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
         raise InvalidInput(_("The overlap is between 0 hours and 30 days."))
     _hold_row(key, ApiKey.State.ACTIVE)
@@ -119,7 +119,7 @@ def rotate_key(*, actor: User | None, key: ApiKey, overlap_hours: int = 24) -> s
 def revoke_secret(*, actor: User | None, secret: KeySecret, reason: str = "") -> bool:
     """End one secret of a key now, for instance an overlap that is no longer needed. False if it had ended."""
     key = secret.key
-    _require_manage(actor, key)
+    require_manage(actor, key)
     at = now()
     ended = KeySecret.objects.filter(pk=secret.pk, revoked_at=None).update(revoked_at=at, valid_until=at)
     if ended:
@@ -130,7 +130,7 @@ def revoke_secret(*, actor: User | None, secret: KeySecret, reason: str = "") ->
 @transaction.atomic
 def revoke_key(*, actor: User | None, key: ApiKey, reason: str = "") -> bool:
     """End a key for good, with all its secrets. False if it was revoked before."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     _refuse_pasted(reason)
     before = key.state
     done = (
@@ -148,7 +148,7 @@ def revoke_key(*, actor: User | None, key: ApiKey, reason: str = "") -> bool:
 @transaction.atomic
 def disable_key(*, actor: User | None, key: ApiKey, reason: str = "") -> bool:
     """Stop a key until it is enabled again. False if it was not active."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     _refuse_pasted(reason)
     done = ApiKey.objects.filter(pk=key.pk, state=ApiKey.State.ACTIVE).update(
         state=ApiKey.State.DISABLED, state_reason=reason[:191]
@@ -191,7 +191,7 @@ def enable_key(*, actor: User | None, key: ApiKey) -> bool:
 @transaction.atomic
 def rename_key(*, actor: User | None, key: ApiKey, name: str, purpose: str | None = None) -> ApiKey:
     """Change what a key is called and what it is for."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     _refuse_revoked(key)
     before = {"name": key.name, "purpose": key.purpose}
     key.name = clean_name(name)
@@ -213,7 +213,7 @@ def set_key_limits(
     expires_at: datetime | None,
 ) -> ApiKey:
     """Replace which models the key may call (None: all of the group), from where, and until when."""
-    _require_manage(actor, key)
+    require_manage(actor, key)
     _refuse_revoked(key)
     before = _described(key)
     key.model_names = clean_model_names(model_names)
@@ -343,7 +343,8 @@ def _refuse_revoked(key: ApiKey) -> None:
         raise KeyRevoked(_("The key is revoked. That is final: issue a new one."))
 
 
-def _require_manage(actor: User | None, key: ApiKey) -> None:
+def require_manage(actor: User | None, key: ApiKey) -> None:
+    """Raise NotAllowed unless ``may_manage``."""
     if not may_manage(actor, key):
         raise NotAllowed(_("Only the owner of the key and the operators may change it."))
 

@@ -1,5 +1,17 @@
 """Pages of this app."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from keys import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("keys/", views.key_list, name="key_list"),
+    path("keys/new/", views.key_issue, name="key_issue"),
+    path("keys/<int:key_id>/", views.key_detail, name="key_detail"),
+    path("keys/<int:key_id>/change/", views.key_change, name="key_change"),
+    path("keys/<int:key_id>/rotate/", views.key_rotate, name="key_rotate"),
+    path("keys/<int:key_id>/disable/", views.key_disable, name="key_disable"),
+    path("keys/<int:key_id>/enable/", views.key_enable, name="key_enable"),
+    path("keys/<int:key_id>/revoke/", views.key_revoke, name="key_revoke"),
+    path("keys/<int:key_id>/secrets/<int:secret_id>/end/", views.key_secret_revoke, name="key_secret_revoke"),
+]

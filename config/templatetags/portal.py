@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from config.foundation.clock import now
 from config.foundation.money import format_usd
@@ -186,3 +187,44 @@ def fields(form: Any) -> SafeString:
 def tail(text: str) -> str:
     """``sk-...a1b2`` for the last four characters of a key."""
     return f"sk-...{text}" if text else "-"
+
+
+# Words for the audit trail's dotted names, where a page shows them to the person they are about.
+ACTIONS: dict[str, Any] = {
+    "key.issue": gettext_lazy("issued"),
+    "key.add_secret": gettext_lazy("secret added"),
+    "key.rotate": gettext_lazy("rotated"),
+    "key.revoke_secret": gettext_lazy("secret ended"),
+    "key.revoke": gettext_lazy("revoked"),
+    "key.disable": gettext_lazy("disabled"),
+    "key.enable": gettext_lazy("enabled"),
+    "key.rename": gettext_lazy("renamed"),
+    "key.set_limits": gettext_lazy("limits changed"),
+    "key.limit_changed": gettext_lazy("spending limit changed"),
+}
+
+
+@register.filter
+def key_action(action: str) -> str:
+    """What was done to a key, in a word."""
+    return str(ACTIONS.get(action, action))
+
+
+@register.simple_tag(takes_context=True)
+def without(context: dict[str, Any], name: str) -> str:
+    """The page's own address without one filter, back on the newest rows."""
+    query = context["request"].GET.copy()
+    for gone in (name, "before", "export"):
+        query.pop(gone, None)
+    return f"?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **values: Any) -> str:
+    """The page's own address with these parameters set; None or "" takes one away."""
+    query = context["request"].GET.copy()
+    for name, value in values.items():
+        query.pop(name, None)
+        if value not in (None, ""):
+            query[name] = str(value)
+    return f"?{query.urlencode()}"

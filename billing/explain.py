@@ -1,0 +1,177 @@
+"""Why a call ended as it did, in words: what happened, what it means for the money, what to do, and what to tell the caller.
+
+One table by error code, then by outcome, so that the caller's own page and the support's page say the same. Nothing here
+names a group, an upstream, a network or an account number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as __
+
+from billing.models import RequestLog
+from config.foundation.money import format_usd
+from config.foundation.outcomes import Outcome
+
+Words = str | Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """``fallback``: whether another place serving the model would have helped."""
+
+    what: Words
+    todo: Words
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The five answers of a call, finished text in the active language."""
+
+    what: str
+    money: str
+    todo: str
+    fallback: str
+    tell: str
+
+
+BY_CODE: Mapping[str, Reason] = {
+    "missing_api_key": Reason(
+        __("The call carried no API key."), __("Set the key in the client as a bearer token, then call again.")
+    ),
+    "invalid_api_key": Reason(
+        __("The key of the call is not known here, was revoked, or its secret has ended."),
+        __("Compare the last four characters with those on the Keys page; if none fits, rotate or issue a key."),
+    ),
+    "api_key_disabled": Reason(
+        __("The key is disabled."), __("Enable it on its page, or use another key. If the operators stopped it, ask them.")
+    ),
+    "api_key_expired": Reason(
+        __("The key, or this secret of it, is past its end."), __("Move its end on the key's page, or rotate it.")
+    ),
+    "key_closed": Reason(__("The key is closed at this entry."), __("Ask the operators which entry the key belongs to now.")),
+    "account_disabled": Reason(__("The account behind the key is not active."), __("Ask the operators to enable the account.")),
+    "network_not_allowed": Reason(
+        __("The key may not be used from the network the call came from."),
+        __("Add the network on the key's page, or call from an allowed one."),
+    ),
+    "channel_pin_not_allowed": Reason(
+        __("The key was sent with a suffix after a dash, which only old gateways understood."), __("Send the key without it.")
+    ),
+    "group_not_allowed": Reason(
+        __("The group chosen for the key is not open to its owner."), __("Choose another group for the key.")
+    ),
+    "model_not_allowed_for_key": Reason(
+        __("The key names the models it may call, and this one is not among them."),
+        __("Add the model on the key's page, or use another key."),
+    ),
+    "model_not_available_for_group": Reason(
+        __("This model is not open to the account."), __("Choose one from the Models page, or ask for access.")
+    ),
+    "model_not_found": Reason(
+        __("There is no model of this name."), __("Copy the name from the Models page; names are case-sensitive.")
+    ),
+    "model_not_priced": Reason(
+        __("The model has no price yet, and nothing is served without a price."), __("Ask the operators to price the model.")
+    ),
+    "model_required": Reason(__("The request names no model."), __("Set “model” in the request.")),
+    "insufficient_quota": Reason(
+        __("The balance did not cover what this call could have cost."),
+        __("Top up, redeem a code, or lower max_tokens so that less has to be held."),
+    ),
+    "key_limit_reached": Reason(
+        __("The key's own spending limit did not cover this call; the balance was not the reason."),
+        __("Raise the limit on the key's page, or use another key."),
+    ),
+    "old_entry_unavailable": Reason(
+        __("The old entry this key belongs to could not be reached."), __("Try again shortly; if it stays, tell support."), True
+    ),
+    "service_unavailable": Reason(
+        __("The entry could not take calls at that moment."), __("Try again shortly; clients that retry do so by themselves.")
+    ),
+    "hold_expired": Reason(
+        __("The call never reported an end, so its hold was given back after its time."),
+        __("Call again. If it happens often, tell support the request id."),
+    ),
+}
+BY_OUTCOME: Mapping[str, Reason] = {
+    Outcome.OK: Reason(__("The call was answered in full."), __("Nothing to do.")),
+    Outcome.CLIENT_ERROR: Reason(
+        __("The request itself was refused: a parameter or the format was wrong."),
+        __("Read the error message your client received and correct the request."),
+    ),
+    Outcome.BAD_KEY: Reason(
+        __("The key was not accepted."), __("Compare the last four characters with those on the Keys page.")
+    ),
+    Outcome.NO_RIGHTS: Reason(__("The key has no right to this call."), __("Check the key's models, networks and state.")),
+    Outcome.NO_BALANCE: BY_CODE["insufficient_quota"],
+    Outcome.RATE_LIMITED: Reason(
+        __("Too many calls came in too short a time."),
+        __("Wait a little and call again, slower or with fewer in parallel."),
+        True,
+    ),
+    Outcome.UNKNOWN_MODEL: BY_CODE["model_not_found"],
+    Outcome.MODEL_UNAVAILABLE: Reason(
+        __("The model exists, but nothing that serves it was available."),
+        __("Try again in some minutes, or use another model meanwhile."),
+        True,
+    ),
+    Outcome.UPSTREAM_ERROR: Reason(
+        __("The service behind the model failed."), __("Call again; if it stays, use another model meanwhile."), True
+    ),
+    Outcome.TIMEOUT: Reason(
+        __("No answer came in time."), __("Call again, with a shorter prompt or a smaller max_tokens if it stays."), True
+    ),
+    Outcome.CUT_STREAM: Reason(
+        __("The answer began and broke off before its end."), __("Call again; what arrived until then may be incomplete."), True
+    ),
+    Outcome.CANCELLED: Reason(
+        __("The client closed the connection before the answer was complete."),
+        __("If nobody did that on purpose, raise the client's time limit."),
+    ),
+    Outcome.UNSUPPORTED_INPUT: Reason(
+        __("The model cannot take this kind of input."), __("Remove it, or choose a model that can, on the Models page.")
+    ),
+}
+_UNKNOWN = Reason(__("The call did not end well."), __("Call again; if it stays, tell support the request id."))
+
+
+def explain_call(call: RequestLog) -> Explanation:
+    """The answers for one call, in the active language."""
+    reason = BY_CODE.get(call.error_code) or BY_OUTCOME.get(call.outcome, _UNKNOWN)
+    what, todo, money = str(reason.what), str(reason.todo), money_of(call)
+    tell = _("Call %(id)s to %(model)s: %(what)s %(money)s What to do: %(todo)s") % {
+        "id": call.id.hex,
+        "model": call.asked_model or "-",
+        "what": what,
+        "money": money,
+        "todo": todo,
+    }
+    return Explanation(what, money, todo, _fallback(call, reason), tell)
+
+
+def money_of(call: RequestLog) -> str:
+    """What the call meant for the balance, in a sentence or two."""
+    if call.origin == RequestLog.Origin.IMPORTED:
+        return _("It was served and charged by the old gateway; nothing was charged here.")
+    if call.route == "old":
+        return _("It was passed on to the old entry and charged there; nothing was charged here.")
+    if call.cost_nano:
+        text = _("%(cost)s was charged.") % {"cost": format_usd(call.cost_nano)}
+        if call.usage_source == RequestLog.UsageSource.ESTIMATED:
+            text += " " + _("The number of tokens was estimated, because none was reported.")
+        return text
+    if call.held_nano:
+        return _("Nothing was charged; the %(held)s held for it was given back.") % {"held": format_usd(call.held_nano)}
+    return _("Nothing was charged.")
+
+
+def _fallback(call: RequestLog, reason: Reason) -> str:
+    if call.outcome == Outcome.OK:
+        return _("Not needed.")
+    if reason.fallback:
+        return _("Yes: another place that serves the model, or another model, could have answered.")
+    return _("No: it would have been refused everywhere, because the reason lies with the request, the key or the balance.")

@@ -1,0 +1,162 @@
+"""Forms of the money and call pages: they read what was typed; selectors and services decide."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Group, User
+from billing.models import LedgerAccount, LedgerEntry
+from billing.selectors import CallFilters
+from billing.selectors.calls import FAILED
+from config.foundation.clock import now
+from config.foundation.money import parse_usd
+from config.foundation.outcomes import Outcome
+from config.foundation.redaction import looks_like_key
+
+PERIODS = [
+    ("1", _("last 24 hours")),
+    ("7", _("last 7 days")),
+    ("30", _("last 30 days")),
+    ("90", _("last 90 days")),
+    ("400", _("all")),
+]
+OUTCOMES = [("", _("any")), (FAILED, _("failed, of any kind")), *Outcome.choices]
+DATETIME = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+
+class CallFilterForm(forms.Form):
+    """Filters of one's own calls; everything is in the address, so a link reproduces the view."""
+
+    period = forms.ChoiceField(label=_("Period"), choices=PERIODS, required=False, initial="7")
+    outcome = forms.ChoiceField(label=_("Result"), choices=OUTCOMES, required=False)
+    model = forms.CharField(label=_("Model asked for"), max_length=255, required=False)
+    tail = forms.RegexField(label=_("Key tail"), regex=r"^[A-Za-z0-9]{4}$", required=False, max_length=4)
+    key = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=1, max_value=2**62)
+
+    def clean_model(self) -> str:
+        return refuse_key(self.cleaned_data["model"].strip())
+
+    def filters(self) -> CallFilters:
+        """What the selector is asked; fields that could not be read are left out."""
+        data = getattr(self, "cleaned_data", {})
+        days = int(data.get("period") or "7")
+        return CallFilters(
+            since=now() - timedelta(days=days),
+            outcome=data.get("outcome") or "",
+            model=data.get("model") or "",
+            key_tail=data.get("tail") or "",
+            key_id=data.get("key"),
+        )
+
+
+class FindForm(forms.Form):
+    """Filters of the support search, beside the one box that recognises what was typed."""
+
+    period = forms.ChoiceField(label=_("Period"), choices=PERIODS, required=False, initial="7")
+    since = forms.DateTimeField(
+        label=_("From"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+    )
+    until = forms.DateTimeField(
+        label=_("To"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+    )
+    tail = forms.RegexField(label=_("Key tail"), regex=r"^[A-Za-z0-9]{4}$", required=False, max_length=4)
+    model = forms.CharField(label=_("Model asked for"), max_length=255, required=False)
+    outcome = forms.ChoiceField(label=_("Result"), choices=OUTCOMES, required=False)
+    status = forms.IntegerField(label=_("HTTP status"), required=False, min_value=100, max_value=599)
+    group = forms.CharField(label=_("Group"), max_length=191, required=False)
+    person = forms.CharField(label=_("Person"), max_length=191, required=False)
+
+    def clean_model(self) -> str:
+        return refuse_key(self.cleaned_data["model"].strip())
+
+    def clean_group(self) -> str:
+        return refuse_key(self.cleaned_data["group"].strip())
+
+    def clean_person(self) -> str:
+        return refuse_key(self.cleaned_data["person"].strip())
+
+    def filters(self, user_id: int | None) -> CallFilters:
+        data = getattr(self, "cleaned_data", {})
+        days = int(data.get("period") or "7")
+        return CallFilters(
+            since=data.get("since") or (data.get("until") or now()) - timedelta(days=days),
+            until=data.get("until"),
+            key_tail=data.get("tail") or "",
+            model=data.get("model") or "",
+            outcome=data.get("outcome") or "",
+            http_status=data.get("status"),
+            group_code=data.get("group") or "",
+            user_id=user_id,
+        )
+
+
+class RedeemForm(forms.Form):
+    """A redemption code as its holder typed it."""
+
+    code = forms.CharField(
+        label=_("Redemption code"),
+        max_length=128,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
+    )
+
+
+class TopUpForm(forms.Form):
+    """Money that finance books to a person or a team, with the reason that stays in the ledger."""
+
+    once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    to = forms.CharField(
+        label=_("Person or team"),
+        max_length=191,
+        help_text=_("User name or e-mail address of a person, or the code of a team."),
+    )
+    amount = forms.CharField(label=_("Amount in US dollars"), max_length=32)
+    reason = forms.CharField(
+        label=_("Reason"), max_length=255, help_text=_("For instance the invoice or the transfer. It stays in the ledger.")
+    )
+
+    def clean_to(self) -> User | Group:
+        text = refuse_key(self.cleaned_data["to"].strip())
+        person = User.objects.filter(username=text).first() or User.objects.filter(email__iexact=text).exclude(email="").first()
+        payer = person or Group.objects.filter(code=text, kind=Group.Kind.TEAM).first()
+        if payer is None:
+            raise forms.ValidationError(_("There is no such person or team."))
+        return payer
+
+    def clean_amount(self) -> int:
+        try:
+            nano = parse_usd(self.cleaned_data["amount"])
+        except ValueError:
+            raise forms.ValidationError(_("Write an amount such as 10 or 2.50.")) from None
+        if not 0 < nano <= 10**15:
+            raise forms.ValidationError(_("The amount is more than 0 and at most 1,000,000 US dollars."))
+        return nano
+
+    def clean_reason(self) -> str:
+        return refuse_key(self.cleaned_data["reason"].strip())
+
+
+class LedgerFilterForm(forms.Form):
+    """Filters of the ledger page."""
+
+    kind = forms.ChoiceField(label=_("Kind of entry"), choices=[("", _("any")), *LedgerEntry.Kind.choices], required=False)
+    account = forms.IntegerField(label=_("Account number"), required=False, min_value=1, max_value=2**62)
+    person = forms.CharField(label=_("Person"), max_length=191, required=False)
+    account_kind = forms.ChoiceField(
+        label=_("Kind of account"), choices=[("", _("any")), *LedgerAccount.Kind.choices], required=False
+    )
+
+    def clean_person(self) -> str:
+        return refuse_key(self.cleaned_data["person"].strip())
+
+
+def refuse_key(text: str) -> Any:
+    """The text, unless it could be a whole key: that is refused without being repeated."""
+    if looks_like_key(text):
+        raise forms.ValidationError(
+            _("This looks like a whole API key. It was not kept. Its last four characters are enough to find it."),
+            code="secret_pasted",
+        )
+    return text

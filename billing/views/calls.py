@@ -1,0 +1,146 @@
+"""A person's calls: the list, one call, and the list as CSV."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from accounts.rights import may
+from billing.explain import explain_call
+from billing.exports import csv_response
+from billing.forms import CallFilterForm
+from billing.models import RequestLog
+from billing.selectors import CallFilters, calls_for
+from billing.selectors import call_detail as call_seen_by
+from billing.views.home import Asked
+from config.foundation.errors import NotFound
+from config.foundation.money import decimal_usd
+
+# More rows than a person reads; the export says when it stopped there.
+EXPORT_LIMIT = 200_000
+HEADER = [
+    "request_id", "started_at", "asked_model", "billed_model", "served_model", "key_name", "key_tail", "outcome", "http_status",
+    "error_code", "input_tokens", "cached_tokens", "output_tokens", "cost_usd", "duration_ms",
+]  # fmt: skip
+
+
+@login_required
+@require_safe
+def call_list(request: Asked) -> HttpResponseBase:
+    form = CallFilterForm(request.GET)
+    form.is_valid()
+    filters = own(request.user, form.filters())
+    if request.GET.get("export") == "csv":
+        return csv_response("calls", HEADER, export_rows(request.user, filters))
+    page = calls_for(request.user, filters, before=request.GET.get("before") or None)
+    context = {
+        "form": form,
+        "chips": chips(form),
+        "rows": page.rows,
+        "older": page.next_before,
+        "before": request.GET.get("before", ""),
+    }
+    return render(request, "billing/call_list.html", context)
+
+
+@login_required
+@require_safe
+def call_detail(request: Asked, request_id: str) -> HttpResponse:
+    call = call_seen_by(request.user, request_id)
+    # Staff look at other people's calls in the search, where only what they need is shown.
+    if may(request.user, "calls.search") and call.user_id != request.user.pk:
+        raise NotFound
+    context = {"call": call, "why": explain_call(call), "lines": price_lines(call), "steps": steps_of(call)}
+    return render(request, "billing/call_detail.html", context)
+
+
+def own(person: User, filters: CallFilters) -> CallFilters:
+    """Staff may see everybody's calls; this page shows theirs. Others see their own and their teams' by the selector."""
+    return replace(filters, user_id=person.pk) if may(person, "calls.search") else filters
+
+
+def chips(form: Any) -> list[dict[str, Any]]:
+    """Filters that are on, as label and value; each chip's link is the page without it."""
+    data = getattr(form, "cleaned_data", {})
+    found = []
+    for name, field in form.fields.items():
+        value = data.get(name)
+        if value in (None, "") or (name == "period" and value == "7"):
+            continue
+        word = dict(getattr(field, "choices", [])).get(value, value)
+        found.append({"name": name, "label": field.label or _("Key"), "value": word})
+    return found
+
+
+def steps_of(call: RequestLog) -> list[dict[str, Any]]:
+    """What happened to the call and when, in milliseconds after it arrived."""
+    steps: list[dict[str, Any]] = [{"ms": 0, "look": "good", "text": _("received")}]
+    if call.held_nano:
+        steps.append({"ms": None, "look": "good", "text": _("held"), "nano": call.held_nano})
+    if call.first_token_ms is not None:
+        steps.append({"ms": call.first_token_ms, "look": "good", "text": _("first part of the answer")})
+    look = "good" if call.outcome == "ok" else "bad"
+    steps.append({"ms": call.duration_ms, "look": look, "text": call.get_outcome_display(), "status": call.http_status})
+    if call.cost_nano:
+        steps.append({"ms": None, "look": "good", "text": _("settled"), "nano": call.cost_nano})
+    return steps
+
+
+def price_lines(call: RequestLog) -> list[dict[str, Any]]:
+    """The arithmetic of the charge, one line a part, with words a person knows."""
+    words = {
+        "input": _("input tokens"),
+        "cached": _("cached input tokens"),
+        "cache_write": _("cache write tokens"),
+        "output": _("output tokens"),
+        "call": _("the call"),
+        "items": _("items"),
+        "item": _("items"),
+        "image": _("images"),
+        "images": _("images"),
+        "minimum": _("minimum price"),
+    }
+    lines = call.price_detail.get("lines") or []
+    return [{**line, "word": words.get(str(line.get("name")), str(line.get("name")).replace("_", " "))} for line in lines]
+
+
+def export_rows(actor: User, filters: CallFilters) -> Iterator[list[object]]:
+    """Every filtered call up to EXPORT_LIMIT, a page at a time."""
+    before, sent = None, 0
+    while True:
+        page = calls_for(actor, filters, before=before, limit=200)
+        for call in page.rows:
+            yield export_row(call)
+        sent += len(page.rows)
+        if not page.next_before:
+            return
+        if sent >= EXPORT_LIMIT:
+            yield [_("The export stops here: narrow the filters for older calls.")]
+            return
+        before = page.next_before
+
+
+def export_row(call: RequestLog) -> list[object]:
+    return [
+        call.id.hex,
+        call.started_at.isoformat(),
+        call.asked_model,
+        call.billed_model,
+        call.served_model,
+        call.key_name,
+        call.key_tail,
+        call.outcome,
+        call.http_status,
+        call.error_code,
+        call.input_tokens,
+        call.cached_tokens,
+        call.output_tokens,
+        decimal_usd(call.cost_nano),
+        call.duration_ms,
+    ]

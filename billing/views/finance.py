@@ -1,0 +1,98 @@
+"""Pages of finance: the whole ledger (read only) and money that came in."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.models import User
+from accounts.rights import require
+from billing.exports import csv_response
+from billing.forms import LedgerFilterForm, TopUpForm
+from billing.house import LedgerFilters, ledger_entries, ledger_overview
+from billing.services.money import top_up as book_top_up
+from billing.views.calls import chips
+from billing.views.home import Asked
+from config.foundation.errors import PortalError
+from config.foundation.money import decimal_usd, format_usd
+
+EXPORT_LIMIT = 500_000
+
+
+@login_required
+@require_safe
+def ledger(request: Asked) -> HttpResponseBase:
+    require(request.user, "ledger.view")
+    form = LedgerFilterForm(request.GET)
+    form.is_valid()
+    data = getattr(form, "cleaned_data", {})
+    filters = LedgerFilters(
+        kind=data.get("kind") or "",
+        account_id=data.get("account"),
+        person=data.get("person") or "",
+        account_kind=data.get("account_kind") or "",
+    )
+    if request.GET.get("export") == "csv":
+        header = ["entry", "booked_at", "kind", "from", "to", "amount_usd", "transaction_id", "reason", "by"]
+        return csv_response("ledger", header, _export(request.user, filters))
+    before = request.GET.get("before", "")
+    page = ledger_entries(request.user, filters, before=int(before[:18]) if before.isdigit() else None)
+    context = {"form": form, "chips": chips(form), "page": page, "before": before, "overview": ledger_overview(request.user)}
+    return render(request, "billing/ledger.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def top_up(request: Asked) -> HttpResponse:
+    require(request.user, "ledger.adjust")
+    form = TopUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        payer = data["to"]
+        try:
+            result = book_top_up(
+                actor=request.user,
+                amount_nano=data["amount"],
+                reason=data["reason"],
+                transaction_id=data["once"],
+                **({"user": payer} if isinstance(payer, User) else {"group": payer}),
+            )
+        except PortalError as refused:
+            form.add_error(None, refused.message)
+        else:
+            words = {"amount": format_usd(data["amount"]), "who": payer, "entry": result.entry_id}
+            if result.status == "posted":
+                messages.success(request, _("%(amount)s was booked to %(who)s, entry %(entry)s.") % words)
+            else:
+                messages.info(
+                    request, _("This top-up was booked already as entry %(entry)s. Nothing was booked twice.") % words
+                )
+            return redirect(f"{reverse('ledger')}?kind=top_up")
+    return render(request, "billing/top_up.html", {"form": form})
+
+
+def _export(actor: User, filters: LedgerFilters) -> Any:
+    before, sent = None, 0
+    while sent < EXPORT_LIMIT:
+        page = ledger_entries(actor, filters, before=before, limit=500)
+        for entry in page.rows:
+            yield [
+                entry.pk,
+                entry.booked_at.isoformat(),
+                entry.kind,
+                str(entry.from_account),
+                str(entry.to_account),
+                decimal_usd(entry.amount_nano),
+                entry.transaction_id.hex,
+                entry.reason,
+                entry.actor.username if entry.actor else "system",
+            ]
+        if not page.next_before:
+            return
+        sent += len(page.rows)
+        before = page.next_before
