@@ -21,6 +21,10 @@ from tests.stack.test_servers import alive
 
 pytestmark = pytest.mark.slow
 
+SHOW_PURSE = (
+    "from billing.models import LedgerAccount;"
+    "[print(one.kind, one.balance_nano) for one in LedgerAccount.objects.filter(user__isnull=False)]"
+)
 NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "TEST_DATABASE_NAME", "EMAIL_HOST")
 
 
@@ -181,9 +185,6 @@ def test_the_demo_starts_serves_ends_and_comes_back(up, checkout):
     assert {pid: line for pid, line in family.items() if alive(pid)} == {}
 
 
-SHOW_PURSE = "from billing.models import LedgerAccount as A; [print(a.kind, a.balance_nano) for a in A.objects.filter(user__isnull=False)]"
-
-
 def test_without_the_demo_it_starts_empty(up):
     running = up(five_free_ports(), DEMO="0")
     running.wait_for("] ready")
@@ -191,7 +192,7 @@ def test_without_the_demo_it_starts_empty(up):
     assert "createsuperuser" in running.said
     counted = "from accounts.models import User; print(User.objects.count(), *User.objects.values_list('role', 'is_staff'))"
     assert running.manage("shell", "-v", "0", "-c", counted) == "0\n"
-    assert not [line for line in running.descendants().values() if "demo" in line or "mail_sink" in line]
+    assert not [line for line in running.descendants().values() if "gateway.demo" in line or "mail_sink" in line]
     first_admin = ("createsuperuser", "--noinput", "--username", "boss", "--email", "boss@example.org")
     running.manage(*first_admin, DJANGO_SUPERUSER_PASSWORD="a-long-enough-password")
     assert running.manage("shell", "-v", "0", "-c", counted) == "1 ('admin', True)\n"
