@@ -102,7 +102,7 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
     if path.startswith("/api/v1/"):
         path = path[4:]
     if path == "/healthz":
-        await exchange.reply(200 if runtime.config.snapshot else 503, b'{"status":"ok"}' if runtime.config.snapshot else b"{}")
+        await _health(runtime, exchange)
         return
     call = Call(
         exchange.request_id,
@@ -124,6 +124,19 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
             await exchange.refuse(INTERNAL)
         else:
             await exchange.write(b"", more=False)
+
+
+async def _health(runtime: Runtime, exchange: Exchange) -> None:
+    """For probes of a relay that runs alone; beside Django that address is Django's."""
+    snapshot = runtime.config.snapshot
+    found = {
+        "status": "ok" if snapshot else "starting",
+        "config_version": snapshot.version if snapshot else 0,
+        "config_age_seconds": round(runtime.config.age_seconds, 1) if snapshot else None,
+        "waiting_events": runtime.recorder.waiting,
+        "open_calls": runtime.open_calls,
+    }
+    await exchange.reply(200 if snapshot else 503, orjson.dumps(found))
 
 
 async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, path: str) -> None:

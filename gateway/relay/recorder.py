@@ -109,13 +109,16 @@ class Recorder:
         while True:
             try:
                 rows = await self._line.run(RECORD_SQL, (record_payload(batch),))
-            except DatabaseGone:
+            except DatabaseGone as error:
+                if not attempt:
+                    logger.warning("PostgreSQL does not take the ends of calls (%s); they wait in memory.", error)
                 pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
                 await asyncio.sleep(pause)
-            except psycopg.Error as error:
+            except (psycopg.Error, TypeError, ValueError) as error:
                 if len(batch) == 1:
-                    logger.error("The end of call %s cannot be written: %s", batch[0].request_id.hex, error.sqlstate)
+                    what = getattr(error, "sqlstate", None) or type(error).__name__
+                    logger.error("The end of call %s cannot be written: %s", batch[0].request_id.hex, what)
                     return
                 for event in batch:
                     await self._write([event])
