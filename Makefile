@@ -3,7 +3,6 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
-export PORT DEMO HOST
 
 # Tests bring their own servers and settings, whatever the caller's shell has set for a portal of its own.
 TEST_ENV = env -u SECRET_KEY -u KEY_PEPPERS -u FIELD_KEYS -u DEMO -u PORT -u HOST DJANGO_SETTINGS_MODULE=config.settings.test

@@ -19,13 +19,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=env.number("PORT", 8000), help="web; the others follow it (8000)")
-        parser.add_argument("--host", default=env.text("HOST", "127.0.0.1"), help="address to listen on (127.0.0.1)")
+        parser.add_argument("--host", default=env.text("HOST") or "127.0.0.1", help="address to listen on (127.0.0.1)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1024 <= options["port"] <= 65_000:
             raise CommandError("PORT must be between 1024 and 65000")
         try:
-            stack = up.build(options["port"], options["host"], demo=env.flag("DEMO", True))
+            stack = up.build(options["port"], options["host"], demo=_demo())
             with up.only_one(home()):
                 self._run(stack)
         except (up.UpError, NotFound, StartError, PlaceError) as error:
@@ -59,3 +59,8 @@ class Command(BaseCommand):
         lines += [f"Logs are in {stack.plan.home / 'logs'}. Ctrl-C ends everything.", ""]
         print("\n".join(lines), flush=True)
         stack.say("ready")
+
+
+def _demo() -> bool:
+    # Here the demo is what one gets by saying nothing, and an empty word says nothing.
+    return env.flag("DEMO", True) if env.text("DEMO") else True
