@@ -1,4 +1,4 @@
-"""The API's error body (one shape everywhere) and keyset paging."""
+"""The API's error body (one shape everywhere) and keyset paging; settings name both, so nothing here imports views."""
 
 from typing import Any
 
@@ -20,6 +20,27 @@ class KeysetPagination(CursorPagination):
     max_page_size = 200
     ordering = "-pk"
 
+    def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:
+        ordering = getattr(view, "keyset_ordering", self.ordering)
+        return (ordering,) if isinstance(ordering, str) else tuple(ordering)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"next": self.get_next_link(), "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["next", "results"],
+            "properties": {
+                "next": {"type": "string", "nullable": True, "format": "uri", "description": "Address of the next page."},
+                "results": schema,
+            },
+        }
+
+
+# DRF's words for what has a name in our own errors already.
+CODES = {"permission_denied": "not_allowed", "invalid": "invalid_input", "parse_error": "invalid_input"}
+
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """``{"error": {"code", "message", "fields"?}}`` with the status of the error's class."""
@@ -34,12 +55,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             "message": "Some fields cannot be used as they are.",
             "fields": response.data,
         }
-    elif isinstance(error, Http404):
+    elif isinstance(error, Http404 | exceptions.NotFound):
         body = {"code": "not_found", "message": "There is no such object, or it is not yours."}
-    elif isinstance(error, PermissionDenied):
+    elif isinstance(error, PermissionDenied | exceptions.PermissionDenied):
         body = {"code": "not_allowed", "message": "Your role does not allow this."}
     else:
         code = getattr(error, "default_code", "error")
-        body = {"code": code, "message": str(getattr(error, "detail", error))}
+        body = {"code": CODES.get(code, code), "message": str(getattr(error, "detail", error))}
     response.data = {"error": body}
     return response

@@ -1,0 +1,173 @@
+"""Who may see which field (R098): a field without a label cannot be serialised, and no answer goes beyond its audience.
+
+Labels rise: what the public may see everybody may, what operators see nobody below them does. ``SECRET`` is shown to
+nobody, except once in the answer that creates it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Label(IntEnum):
+    PUBLIC = 0
+    CUSTOMER = 1
+    SUPPORT = 2
+    OPERATOR = 3
+    SECRET = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLabel:
+    """The lowest audience that sees a field, and why."""
+
+    label: Label
+    why: str
+
+
+def _fields(**groups: tuple[str, str]) -> dict[str, FieldLabel]:
+    """``customer=("id name", "why")`` gives both fields that label; naming a field twice is a mistake."""
+    found: dict[str, FieldLabel] = {}
+    for label, (names, why) in groups.items():
+        for name in names.split():
+            if name in found:
+                raise ValueError(f"{name} has two labels")
+            found[name] = FieldLabel(Label[label.upper()], why)
+    return found
+
+
+LABELS: dict[str, dict[str, FieldLabel]] = {
+    "person": _fields(
+        customer=(
+            "id username email display_name role language time_zone billing_group state date_joined",
+            "a person's own account; others see it with the right people.view",
+        ),
+        support=("last_login", "tells whether somebody is still there"),
+        secret=("password", "never leaves the database"),
+    ),
+    "group": _fields(
+        customer=("id code name kind description is_active member_count", "members know their team"),
+        operator=("usable_codes", "names of other groups are no customer's business"),
+    ),
+    "membership": _fields(customer=("user_id username team_role created_at", "members of a team know each other")),
+    "audit_event": _fields(
+        operator=(
+            "id at actor_name action object_type object_id object_label before after reason request_id",
+            "the trail names people and their acts",
+        )
+    ),
+    "provider": _fields(operator=("id code name protocol website", "who serves is part of the inner route")),
+    "model": _fields(
+        customer=(
+            "id name display_name modality capabilities context_tokens max_output_tokens is_active",
+            "what can be called is told to those who may call it",
+        ),
+        operator=("group_codes note", "rights of other groups, remarks of the operator"),
+    ),
+    "upstream": _fields(
+        operator=(
+            "id name provider base_url credential_tail group_codes priority weight state timeout_seconds note served_models",
+            "the inner route: vendor, host, order and weight",
+        ),
+        secret=("credential credential_sealed", "goes in and never comes out"),
+    ),
+    "served_model": _fields(operator=("model upstream_name", "the inner route")),
+    "name_map_entry": _fields(
+        customer=("old_name kind callable_name bill_as_called since_version", "callers must know what a name leads to"),
+        operator=("reason approved_by", "who decided, and why"),
+    ),
+    "name_map_version": _fields(operator=("number created_at created_by reason", "who published, and why")),
+    "key": _fields(
+        customer=(
+            "id name purpose owner_id team_id state state_reason route model_names networks group_code expires_at "
+            "created_at last_used_at secrets",
+            "the owner's own key",
+        ),
+        secret=("clear digest", "the whole key is in one answer, the one that made it"),
+    ),
+    "key_secret": _fields(
+        customer=("id tail origin created_at valid_until revoked_at", "the tail tells secrets apart"),
+        secret=("digest pepper_number", "never leaves the database"),
+    ),
+    "key_limit": _fields(customer=("limit spent held", "the owner's own allowance")),
+    "purse": _fields(
+        customer=("id kind origin balance held credit_limit available is_spendable", "the owner's own money"),
+    ),
+    "balance": _fields(customer=("user_id total available held purses", "the owner's own money")),
+    "ledger_line": _fields(
+        customer=(
+            "entry_id transaction_id kind purse_id purse_kind origin amount balance_after booked_at effective_at reason",
+            "the owner's own movements",
+        ),
+    ),
+    "posting": _fields(operator=("entry_id transaction_id kind status", "answers those who book")),
+    "redeemed": _fields(customer=("amount", "the person's own code")),
+    "usage": _fields(customer=("user_id days models total", "the person's own usage")),
+    "usage_day": _fields(
+        customer=(
+            "day call_count failed_count input_tokens cached_tokens output_tokens cost by_model",
+            "the person's own usage",
+        ),
+    ),
+    "call": _fields(
+        customer=(
+            "id started_at duration_ms first_token_ms key_id key_name key_tail endpoint is_stream asked_model billed_model "
+            "served_model outcome http_status error_code input_tokens cached_tokens cache_write_tokens output_tokens "
+            "reasoning_tokens usage_source held cost price_detail client_family client_network origin",
+            "one's own calls, one row each, without what was asked and answered",
+        ),
+        support=("user_id username group_code", "whose call it is"),
+        operator=("route attempts price_version_id source_ref", "the inner route"),
+    ),
+    "price": _fields(
+        customer=("model_name basis input cached_input output per_call", "what a call costs the person who asks"),
+    ),
+    "price_book": _fields(operator=("id code name formula quota_per_unit is_default", "prices of all groups")),
+    "price_version": _fields(
+        operator=("id book number valid_from published_at created_by note rules multipliers", "prices of all groups")
+    ),
+    "price_rule": _fields(
+        operator=(
+            "model_name basis input cached_input cache_write output per_call per_item minimum source_figures",
+            "prices of all groups",
+        ),
+    ),
+    "multiplier": _fields(operator=("group_code payer_group_code multiplier", "multipliers of all groups")),
+    "source": _fields(
+        support=("id code name product kind quota_per_unit created_at", "where people come from"),
+        operator=("address", "a host inside the operator's network"),
+        secret=("dsn password", "read from a variable or a form, kept nowhere"),
+    ),
+    "import_run": _fields(
+        support=("id source state started_by created_at applied_at report progress error", "what was carried over"),
+        operator=("options", "decisions of the operator"),
+    ),
+    "import_issue": _fields(
+        support=("kind table row_id label reason detail", "answers why something of a person is not here"),
+    ),
+    "plan": _fields(support=("id name source created_at", "the order of the move")),
+    "wave": _fields(
+        support=(
+            "id plan number name state planned_at window_hours observation_hours switched_at gone_back_at member_count",
+            "when people move",
+        ),
+    ),
+    "wave_member": _fields(
+        support=("user_id username state opening spent closed switched_at back_at", "what becomes of a person's money")
+    ),
+}
+
+
+class LabelError(Exception):
+    """A serializer names a field that has no label, or one beyond its audience."""
+
+
+def check(object_name: str, names: list[str], audience: Label, shown_once: frozenset[str] = frozenset()) -> None:
+    """Raise LabelError unless every field has a label that this audience may see; ``shown_once`` names the exceptions."""
+    labels = LABELS.get(object_name)
+    if labels is None:
+        raise LabelError(f"{object_name} has no labels")
+    for name in names:
+        if name not in labels:
+            raise LabelError(f"{object_name}.{name} has no label")
+        if labels[name].label > audience and name not in shown_once:
+            raise LabelError(f"{object_name}.{name} is {labels[name].label.name}, not for {audience.name}")
