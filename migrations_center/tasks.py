@@ -1,0 +1,19 @@
+"""Celery doors of this app: ids in, one service call, safe to run twice."""
+
+import uuid
+
+from celery import shared_task
+
+from migrations_center.services import imports
+
+
+@shared_task(name="migrations_center.tasks.preview_import_task", ignore_result=True)
+def preview_import_task(run_id: str) -> None:
+    """Read the source of a run and keep what would land."""
+    imports.preview_run(uuid.UUID(run_id))
+
+
+@shared_task(name="migrations_center.tasks.apply_import_task", ignore_result=True, time_limit=6 * 3600)
+def apply_import_task(run_id: str) -> None:
+    """Let a run land. Delivered again after a worker was killed, it goes on where the first one ended."""
+    imports.apply_run(uuid.UUID(run_id))
