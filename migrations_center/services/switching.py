@@ -92,8 +92,7 @@ def run_switch(*, actor: User | None, wave: Wave, limit: int | None = None) -> B
 @transaction.atomic
 def _switch_member(actor: User | None, member: WaveMember, decide: Decider) -> bool:
     """One person to the new side; False when somebody else did it meanwhile. The member's row is the lock."""
-    ours = WaveMember.objects.filter(pk=member.pk, state=Member.WAITING, wave__state=State.SWITCHING)
-    if not ours.update(state=Member.SWITCHED, switched_at=now()):
+    if not _take(member, Member.WAITING, State.SWITCHING):
         return False
     source = member.wave.plan.source
     lock_purses_of([member.user_id])
@@ -104,7 +103,7 @@ def _switch_member(actor: User | None, member: WaveMember, decide: Decider) -> b
     set_spendable(actor=actor, user_ids=[member.user_id], origin=origin_of(source), is_spendable=True)
     set_routes(actor=actor, key_ids=key_ids_of(source, [member.user_id]), route=ApiKey.Route.NEW)
     opening = sum(purses_of(source, [member.user_id]).values_list("balance_nano", flat=True))
-    WaveMember.objects.filter(pk=member.pk).update(opening_nano=opening)
+    WaveMember.objects.filter(pk=member.pk).update(state=Member.SWITCHED, switched_at=now(), opening_nano=opening)
     member.refresh_from_db()
     audit.record(
         actor=actor,
@@ -115,6 +114,13 @@ def _switch_member(actor: User | None, member: WaveMember, decide: Decider) -> b
     )
     notices.tell(member=member, occasion=WaveNotice.Occasion.DONE, decide=decide)
     return True
+
+
+def _take(member: WaveMember, state: str, wave_state: str) -> bool:
+    """Lock the member's row if it is in this state. No join in the filter: after a wait only the row itself is looked at anew."""
+    if not WaveMember.objects.filter(pk=member.pk, state=state).update(state=state):
+        return False
+    return Wave.objects.filter(pk=member.wave_id, state=wave_state).exists()
 
 
 def _last_stay(source: Source, member: WaveMember) -> WaveMember | None:
@@ -199,8 +205,7 @@ def _release_untouched(wave: Wave) -> int:
 def _close_member(actor: User | None, member: WaveMember) -> bool:
     """Close what is left of a person's brought balance; False while calls of theirs still hold money from it."""
     source = member.wave.plan.source
-    ours = WaveMember.objects.filter(pk=member.pk, state=Member.SWITCHED, wave__state=State.GOING_BACK)
-    if not ours.update(state=Member.SWITCHED):
+    if not _take(member, Member.SWITCHED, State.GOING_BACK):
         return True
     lock_purses_of([member.user_id])
     set_spendable(actor=actor, user_ids=[member.user_id], origin=origin_of(source), is_spendable=False)
