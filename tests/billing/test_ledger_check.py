@@ -1,0 +1,138 @@
+"""``ledger_check`` holds on sound data and sees each kind of damage. The damage is done past triggers, as a superuser would."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from accounts.models import Role
+from billing.invariants import check_all
+from billing.models import RedemptionCode
+from billing.pricing import RuleFigures
+from billing.services import codes, ledger, money, prices, usage
+from config.foundation.clock import now
+from config.foundation.ids import uuid7
+from keys.secrets import digest_of
+from tests.billing.helpers import broken, end, give, hold, key_of, person, rich
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def busy_ledger() -> None:
+    """A ledger in which everything has happened once."""
+    finance = person("finance", Role.FINANCE)
+    user, purse = rich("ada", 10_000)
+    give(ledger.purse_for(user=user, kind="bonus"), 50)
+    key = key_of(user)
+    log = {"user_id": user.pk, "key_id": key.pk, "billed_model": "m", "group_code": "g", "input_tokens": 3}
+    end(hold(user, 100, key=key).request_id, 90, **log, price_detail={"cost_nano": 90})
+    usage.fold_usage()
+    end(hold(user, 100, key=key).request_id, 110, **log, price_detail={"cost_nano": 110})
+    end(hold(user, 10, key=key).request_id, 0, **{**log, "outcome": "timeout"})
+    hold(user, 20, key=key)
+    hold(user, 20, seconds=-1000)
+    ledger.expire_holds()
+    hold(user, 500, key=key)
+    end(uuid7(), 0, has_hold=False, outcome="bad_key")
+    money.top_up(actor=finance, user=user, amount_nano=500, reason="bank transfer")
+    opening = ledger.house_account("opening_equity", "import:one").pk
+    old = ledger.purse_for(user=user, origin="import:one", is_spendable=False)
+    owed = ledger.house_account("code_liability", "import:one").pk
+    ledger.post_entries(
+        [
+            ledger.Posting(uuid7(), "opening", opening, old.pk, 700),
+            ledger.Posting(uuid7(), "opening", opening, owed, 30),
+        ]
+    )
+    for number in (1, 2):
+        digest = digest_of(f"spring-{number}")
+        RedemptionCode.objects.create(
+            digest=digest.digest, pepper_number=digest.pepper_number, tail=digest.tail, amount_nano=15, origin="import:one"
+        )
+    codes.redeem_code(actor=user, presented=" spring-1 ")
+    (mistake,) = ledger.post_entries([ledger.Posting(uuid7(), "top_up", ledger.house_account("cash").pk, purse.pk, 9)])
+    money.reverse_entry(actor=finance, entry=purse.entries_in.get(pk=mistake.entry_id), reason="typed twice")
+    book = prices.create_book(actor=None, code="house", name="House", formula="portal", is_default=True)
+    rule = RuleFigures(input_nano=2_500_000_000, output_nano=10_000_000_000)
+    prices.publish_version(actor=None, book=book, rules={"m": rule}, multipliers={("g", ""): Decimal("0.8")})
+
+
+DAMAGE = {
+    "balance": "UPDATE billing_ledgeraccount SET balance_nano = balance_nano + 1 WHERE kind = 'prepaid' AND origin = ''",
+    "sequence": "UPDATE billing_ledgeraccount SET seq = seq + 1 WHERE kind = 'bonus'",
+    "chain": "UPDATE billing_ledgerentry SET to_balance_nano = to_balance_nano + 1 WHERE kind = 'top_up' AND amount_nano = 500",
+    "floor": "UPDATE billing_ledgeraccount SET floor_nano = -1000000 WHERE kind = 'bonus'",
+    "house": "UPDATE billing_ledgeraccount SET seq = 1 WHERE kind = 'revenue'",
+    "held": "UPDATE billing_ledgeraccount SET held_nano = held_nano + 1 WHERE kind = 'prepaid' AND origin = ''",
+    "hold_parts": "UPDATE billing_hold SET amount_nano = amount_nano + 1 WHERE state = 'expired'",
+    "hold_overdue": "UPDATE billing_hold SET expires_at = now() - interval '6 minutes' WHERE state = 'open'",
+    "hold_logged": "UPDATE billing_hold SET settled_nano = settled_nano + 1 WHERE state = 'settled'",
+    "allowance": "UPDATE billing_keybudget SET spent_nano = spent_nano + 1",
+    "charges": "UPDATE billing_requestlog SET cost_nano = cost_nano + 1 WHERE cost_nano > 0",
+    "charge_payer": """UPDATE billing_ledgerentry SET to_account_id =
+        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash') WHERE kind = 'charge'""",
+    "arithmetic": """UPDATE billing_requestlog SET price_detail = '{"cost_nano": 1}' WHERE cost_nano > 0""",
+    "imported_free": "UPDATE billing_requestlog SET origin = 'imported' WHERE cost_nano > 0",
+    "usage_daily": "UPDATE billing_usagedaily SET call_count = call_count + 1",
+    "usage_hourly": "DELETE FROM billing_usagehourly",
+    "codes": "UPDATE billing_redemptioncode SET state = 'unused' WHERE state = 'used'",
+    "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
+    "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
+    "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
+    "prices": "UPDATE billing_pricerule SET input_nano = 1",
+}
+
+
+def test_everything_holds_on_a_busy_ledger(busy_ledger: None) -> None:
+    assert broken() == {}
+    assert [finding.code for finding in check_all()] == list(DAMAGE)
+
+
+@pytest.mark.parametrize("code", DAMAGE)
+def test_damage_is_seen(busy_ledger: None, code: str) -> None:
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(DAMAGE[code])
+        assert cursor.rowcount != 0
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    found = broken()
+    assert code in found
+    assert found[code][0][0]
+    if code == "guards":
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE billing_ledgerentry ENABLE TRIGGER entry_append_only")
+
+
+def test_a_missing_entry_is_seen_from_every_side(busy_ledger: None) -> None:
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "DELETE FROM billing_ledgerentry WHERE id = (SELECT min(id) FROM billing_ledgerentry WHERE kind = 'charge')"
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    assert set(broken()) >= {"balance", "sequence", "charges"}
+
+
+def test_an_hour_later_the_open_holds_are_overdue(busy_ledger: None) -> None:
+    assert set(broken(now() + timedelta(hours=1))) == {"hold_overdue"}
+
+
+def test_the_command_prints_a_table_and_exits_with_one_on_damage(busy_ledger: None, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("ledger_check")
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "21 invariants, all hold."
+    assert sum(" ok " in line for line in said.splitlines()) == 21
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE billing_keybudget SET spent_nano = spent_nano + 1")
+    with pytest.raises(SystemExit) as stopped:
+        call_command("ledger_check", "--json")
+    assert stopped.value.code == 1
+    body = json.loads(capsys.readouterr().out)
+    assert body["ok"] is False
+    assert {x["code"]: x["breaches"] for x in body["invariants"] if x["breaches"]} == {"allowance": 1}
