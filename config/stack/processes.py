@@ -26,8 +26,11 @@ class Child:
     grace: float = 15.0
     options: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    # Its number may belong to somebody else by the time of a second stop.
+    _is_ended: bool = False
 
     def start(self) -> None:
+        self._is_ended = False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 list(self.command),
@@ -51,7 +54,7 @@ class Child:
 
     def stop(self) -> None:
         """End it and whatever it started: first by asking, after ``grace`` by force. Safe to call twice."""
-        if self.process is None:
+        if self.process is None or self._is_ended:
             return
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
@@ -61,6 +64,7 @@ class Child:
                 self._kill_group()
                 self.process.wait()
         self._kill_group()
+        self._is_ended = True
 
     def last_lines(self, count: int = 15) -> str:
         try:
