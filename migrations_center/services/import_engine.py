@@ -193,7 +193,7 @@ def report_of(plan: ImportPlan) -> dict[str, Any]:
     context = plan.context
     said = quota_per_unit(context.snapshot.options)[1]
     decisions = [
-        {"table": issue.table, "id": issue.row_id, "label": issue.label, "reason": issue.reason, "detail": issue.detail}
+        {**issue.detail, "table": issue.table, "id": issue.row_id, "label": issue.label, "reason": issue.reason}
         for issue in context.tally.of_kind([Kind.DECISION])
     ]
     reasons: dict[tuple[str, str], int] = {}

@@ -123,9 +123,11 @@ def begin_apply(*, actor: User | None, run_id: uuid.UUID, options: dict[str, Any
 
 
 def request_stop(*, actor: User | None, run_id: uuid.UUID) -> bool:
-    """Ask a running apply to stop after its current batch; False when none runs. What was written stays."""
+    """Stop a reading, or a running apply after its current batch; False when none runs. What was written stays."""
     _may_manage(actor)
-    stopped = ImportRun.objects.filter(pk=run_id, state=State.APPLYING).update(state=State.STOPPING)
+    runs = ImportRun.objects.filter(pk=run_id)
+    stopped = runs.filter(state=State.APPLYING).update(state=State.STOPPING)
+    stopped = stopped or runs.filter(state=State.READING).update(state=State.STOPPED)
     if stopped:
         audit.record(actor=actor, action="import.stop", target=ImportRun.objects.get(pk=run_id))
     return bool(stopped)
@@ -234,7 +236,7 @@ class _outcome_of:  # noqa: N801 - reads as a clause
 
 def _reporter(run: ImportRun, on_progress: engine.Progress | None = None) -> engine.Progress:
     """Writes progress at most twice a second, and stops between two batches when somebody asked for it."""
-    progress: dict[str, dict[str, int]] = {}
+    progress: dict[str, Any] = {"began_at": time.time()}
     last = 0.0
 
     def report(step: str, done: int, total: int) -> None:
@@ -265,7 +267,9 @@ def _keep_report(run: ImportRun, plan: ImportPlan, state: str) -> None:
     }
     if state == State.APPLIED:
         fields["applied_at"] = now()
-    ImportRun.objects.filter(pk=run.pk).update(**fields)
+    # A reading that somebody stopped keeps nothing; an apply is past the point where it could be stopped.
+    if not ImportRun.objects.filter(pk=run.pk).exclude(state=State.STOPPED).update(**fields):
+        return
     ImportIssue.objects.filter(run=run).delete()
     ImportIssue.objects.bulk_create([_issue(run, issue) for issue in plan.context.tally.issues], batch_size=1000)
 

@@ -22,6 +22,19 @@ _PRICE_KEYS = (
     "audio_completion_ratio", "billing_mode", "matched_tier", "usage_semantic", "billing_source",
 )  # fmt: skip
 FACT_ROWS = 3
+# No row of these products is older, and none may lie more than two days ahead: such times are damage.
+EARLIEST = 1_577_836_800
+AHEAD = 172_800
+
+
+def earliest_time() -> int:
+    """Unix seconds of the oldest time that is believed."""
+    return EARLIEST
+
+
+def latest_time(now: int) -> int:
+    """Unix seconds of the latest time that is believed."""
+    return now + AHEAD
 
 
 def sums(gateway: OldGateway) -> list[LogGroup]:
@@ -38,25 +51,29 @@ def sums(gateway: OldGateway) -> list[LogGroup]:
     return [LogGroup(kind, user, *total) for (kind, user), total in sorted(found.items())]
 
 
-def unusable(gateway: OldGateway) -> list[dict[str, int]]:
-    """Call rows that cannot be history: without a time, or with units below zero. Each with id, type, user_id and quota."""
+def unusable(gateway: OldGateway, now: int) -> list[dict[str, int]]:
+    """Call rows that cannot be history: without a possible time, or with units below zero; with id, type, user_id, quota."""
     found = []
     for database in gateway.log_databases:
         there = database.table("logs")
         when, quota = there.c["created_at"], there.c["quota"]
         statement = sa.select(there.c["id"], there.c["type"], there.c["user_id"], quota).where(
-            sa.or_(when.is_(None), when <= 0, quota < 0), there.c["type"].in_((LOG_CALL, 5))
+            sa.or_(when.is_(None), when < EARLIEST, when > latest_time(now), quota < 0), there.c["type"].in_((LOG_CALL, 5))
         )
         found += [{name: as_int(value) for name, value in row.items()} for row in database.all(statement)]
     return found
 
 
-def span(gateway: OldGateway) -> tuple[int, int] | None:
+def span(gateway: OldGateway, now: int) -> tuple[int, int] | None:
     """First and last time of a usable row, Unix seconds."""
     edges: list[int] = []
     for database in gateway.log_databases:
         when = database.table("logs").c["created_at"]
-        for edge in database.all(sa.select(sa.func.min(when).label("a"), sa.func.max(when).label("b")).where(when > 0)):
+        for edge in database.all(
+            sa.select(sa.func.min(when).label("a"), sa.func.max(when).label("b")).where(
+                when >= EARLIEST, when <= latest_time(now)
+            )
+        ):
             edges += [as_int(value) for value in edge.values() if value is not None]
     return (min(edges), max(edges)) if edges else None
 

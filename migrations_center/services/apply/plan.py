@@ -172,7 +172,7 @@ def _warn(context: ImportContext) -> None:
 
 def _check_sums(context: ImportContext) -> None:
     """The sums over the records against those the database made itself, and every table and purse against itself."""
-    wanted = {"balances": "users.quota", "invite_bonus": "users.aff_quota", "codes": "redemptions.quota"}
+    wanted = {"balances": "users.quota", "bonus": "users.aff_quota", "codes": "redemptions.quota"}
     wrong = [
         name
         for name, column in wanted.items()

@@ -13,7 +13,7 @@ from migrations_center.services.apply.portal import KnownRow, PurseState, holder
 from migrations_center.services.apply.tally import CREATED, UNCHANGED, UPDATED, MoneyCount
 from migrations_center.sources.records import CODE_UNUSED, CODE_USED, OldCode, OldSubscription
 
-BALANCES, BONUS, SUBSCRIPTIONS, CODES = "balances", "invite_bonus", "subscriptions", "codes"
+BALANCES, BONUS, SUBSCRIPTIONS, CODES = "balances", "bonus", "subscriptions", "codes"
 CODE_TABLE = "redemptions"
 SUBSCRIPTION_TABLE = "user_subscriptions"
 # Purse kind -> name in the report, and the column that is left out in part.
