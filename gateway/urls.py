@@ -1,5 +1,11 @@
 """Pages of this app."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from gateway import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("set-up/", views.setup_guide, name="setup_guide"),
+    path("find/", views.find, name="find"),
+    path("find/<str:request_id>/", views.find_call, name="find_call"),
+]
