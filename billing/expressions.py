@@ -15,6 +15,8 @@ VARIABLES = ("p", "c", "len", "cr", "cc", "cc1h", "img", "img_o", "ai", "ao")
 FUNCTIONS = {"tier": 2, "param": 1, "header": 1, "has": 2, "min": 2, "max": 2, "abs": 1, "ceil": 1, "floor": 1}
 _MAX_LENGTH = 8000
 _MAX_DEPTH = 60
+# A long chain of sums is a deep tree.
+_MAX_TOKENS = 600
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>\|\||&&|<=|>=|==|!=|[-+*/%<>!?:(),]))"
@@ -58,6 +60,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = _tokens(text)
+        if len(self.tokens) > _MAX_TOKENS:
+            raise ExpressionError("the price expression is too long")
         self.place = 0
         self.depth = 0
 
