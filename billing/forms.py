@@ -27,7 +27,17 @@ OUTCOMES = [("", _("any")), (FAILED, _("failed, of any kind")), *Outcome.choices
 DATETIME = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 
 
-class CallFilterForm(forms.Form):
+class _Filters(forms.Form):
+    """A filter form shows the period it uses, also when the address names none."""
+
+    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+        if data is not None and not data.get("period"):
+            data = data.copy()
+            data["period"] = "7"
+        super().__init__(data, **kwargs)
+
+
+class CallFilterForm(_Filters):
     """Filters of one's own calls; everything is in the address, so a link reproduces the view."""
 
     period = forms.ChoiceField(label=_("Period"), choices=PERIODS, required=False, initial="7")
@@ -52,7 +62,7 @@ class CallFilterForm(forms.Form):
         )
 
 
-class FindForm(forms.Form):
+class FindForm(_Filters):
     """Filters of the support search, beside the one box that recognises what was typed."""
 
     period = forms.ChoiceField(label=_("Period"), choices=PERIODS, required=False, initial="7")

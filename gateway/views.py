@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -30,6 +31,7 @@ from keys.selectors import is_living, key_for, keys_for, standing_of
 
 MOST_KEYS = 50
 NO_MODEL = "gpt-4o"
+LATEST_USED = F("last_used_at").desc(nulls_last=True)
 
 
 class Asked(HttpRequest):
@@ -41,7 +43,7 @@ class Asked(HttpRequest):
 @login_required
 @require_safe
 def setup_guide(request: Asked) -> HttpResponse:
-    keys = list(keys_for(request.user).filter(state=ApiKey.State.ACTIVE).order_by("-pk")[:MOST_KEYS])
+    keys = list(keys_for(request.user).filter(state=ApiKey.State.ACTIVE).order_by(LATEST_USED, "-pk")[:MOST_KEYS])
     wanted = request.GET.get("key", "")
     key = key_for(request.user, int(wanted[:18])) if wanted.isdigit() else next(iter(keys), None)
     models = models_open_to(request.user, key.pk) if key else []
@@ -77,7 +79,7 @@ def find(request: Asked) -> HttpResponse:
     form.is_valid()
     data = getattr(form, "cleaned_data", {})
     person = User.objects.filter(username=data["person"]).first() if data.get("person") else None
-    is_asked = any(value not in (None, "") for value in data.values())
+    is_asked = any(request.GET.get(name) for name in form.fields)
     context: dict[str, Any] = {
         "form": form,
         "chips": chips(form),

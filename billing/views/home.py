@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from accounts.rights import may
 from billing.dashboard import chart_data, home_of
 from billing.selectors import CallFilters, calls_for
+from billing.selectors.calls import FAILED
 from config.foundation.clock import now
 from keys import allowance
 from keys.selectors import is_living, keys_for, standing_of
@@ -18,6 +21,7 @@ from keys.selectors import is_living, keys_for, standing_of
 RECENT_CALLS = 8
 RECENT_SPAN = timedelta(days=400)
 KEYS_SHOWN = 5
+LATEST_USED = F("last_used_at").desc(nulls_last=True)
 
 
 class Asked(HttpRequest):
@@ -31,10 +35,12 @@ class Asked(HttpRequest):
 def home(request: Asked) -> HttpResponse:
     person = request.user
     figures = home_of(person)
-    keys = list(keys_for(person).exclude(state="revoked").order_by("-last_used_at", "-pk")[: KEYS_SHOWN + 1])
+    keys = list(keys_for(person).exclude(state="revoked").order_by(LATEST_USED, "-pk")[: KEYS_SHOWN + 1])
     lately = CallFilters(user_id=person.pk, since=now() - RECENT_SPAN)
     recent = calls_for(person, lately, limit=RECENT_CALLS).rows if figures.has_calls else []
+    since = CallFilters(outcome=FAILED, since=now() - timedelta(days=1))
     context: dict[str, Any] = {
+        "failures": calls_for(person, since, limit=RECENT_CALLS).rows if may(person, "calls.search") else [],
         "figures": figures,
         "chart": chart_data(figures.chart),
         "recent": recent,

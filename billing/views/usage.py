@@ -43,6 +43,8 @@ def by_model(chart: UsageChart) -> list[dict[str, Any]]:
     rows = []
     for name in chart.models:
         nano = chart.total.by_model.get(name, 0)
+        if not name and not nano:
+            continue  # refused calls, which no model was billed for
         rows.append({"name": name, "nano": nano, "percent": round(nano * 100 / total) if total > 0 else 0})
     return rows
 
