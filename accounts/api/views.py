@@ -30,6 +30,7 @@ from accounts.api.serializers import (
 from accounts.models import AuditEvent, Group, User
 from accounts.rights import may
 from accounts.services import people, teams
+from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
 from config.foundation.errors import NotFound
 
@@ -58,6 +59,7 @@ class PersonViewSet(PortalViewSet):
     """People, for staff."""
 
     queryset = User.objects.none()
+    pagination_class = SelectorPagination
     serializer_class = PersonOut
     lookup_value_regex = r"\d+"
     rights: ClassVar = {
@@ -207,6 +209,7 @@ class AuditEventViewSet(PortalViewSet):
     """Who did what, newest first."""
 
     queryset = AuditEvent.objects.none()
+    pagination_class = SelectorPagination
     serializer_class = AuditEventOut
     rights: ClassVar = {"list": "audit.view"}
 

@@ -1,5 +1,22 @@
 """API addresses of this app."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.api import views
+
+router = SimpleRouter()
+router.register("calls", views.CallViewSet, basename="api_call")
+router.register("ledger-entries", views.LedgerEntryViewSet, basename="api_ledger_entry")
+router.register("top-ups", views.TopUpViewSet, basename="api_top_up")
+router.register("adjustments", views.AdjustmentViewSet, basename="api_adjustment")
+router.register("codes", views.CodeViewSet, basename="api_code")
+router.register("prices", views.PriceViewSet, basename="api_price")
+router.register("price-books", views.PriceBookViewSet, basename="api_price_book")
+router.register("price-versions", views.PriceVersionViewSet, basename="api_price_version")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("balance/", views.BalanceViewSet.as_view({"get": "retrieve"}), name="api_balance"),
+    path("usage/", views.UsageViewSet.as_view({"get": "retrieve"}), name="api_usage"),
+    *router.urls,
+]

@@ -38,6 +38,13 @@ class KeysetPagination(CursorPagination):
         }
 
 
+class SelectorPagination(KeysetPagination):
+    """For lists that a selector pages by ``before``: the same answer, no cursor parameter."""
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return []
+
+
 # DRF's words for what has a name in our own errors already.
 CODES = {"permission_denied": "not_allowed", "invalid": "invalid_input", "parse_error": "invalid_input"}
 

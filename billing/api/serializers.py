@@ -1,0 +1,285 @@
+"""Balances, ledger lines, usage, calls and prices on the wire. Amounts are strings of US dollars."""
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from billing.models import PriceBook, PriceRule, RequestLog
+from billing.selectors import UsageDay
+from config.foundation.api_base import InSerializer, OutSerializer, UsdIn, UsdOut
+from config.foundation.labels import Label
+from config.foundation.money import decimal_usd
+from config.foundation.outcomes import Outcome
+
+
+class PurseOut(OutSerializer):
+    labels_of = "purse"
+
+    id = serializers.IntegerField(source="account_id")
+    kind = serializers.CharField()
+    origin = serializers.CharField(allow_blank=True)
+    balance = UsdOut(source="balance_nano")
+    held = UsdOut(source="held_nano")
+    credit_limit = UsdOut(source="credit_limit_nano")
+    available = UsdOut(source="available_nano")
+    is_spendable = serializers.BooleanField()
+
+
+class BalanceOut(OutSerializer):
+    """``total`` counts what cannot be spent here yet, ``available`` is what a call can hold now."""
+
+    labels_of = "balance"
+
+    user_id = serializers.IntegerField()
+    total = UsdOut(source="total_nano")
+    available = UsdOut(source="available_nano")
+    held = UsdOut(source="held_nano")
+    purses = PurseOut(many=True)
+
+
+class LedgerLineOut(OutSerializer):
+    labels_of = "ledger_line"
+
+    entry_id = serializers.IntegerField()
+    transaction_id = serializers.UUIDField()
+    kind = serializers.CharField()
+    purse_id = serializers.IntegerField(source="account_id")
+    purse_kind = serializers.CharField()
+    origin = serializers.CharField(allow_blank=True)
+    amount = UsdOut(source="amount_nano")
+    balance_after = UsdOut(source="balance_nano")
+    booked_at = serializers.DateTimeField()
+    effective_at = serializers.DateTimeField()
+    reason = serializers.CharField(allow_blank=True)
+
+
+class PostingOut(OutSerializer):
+    labels_of = "posting"
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    entry_id = serializers.IntegerField()
+    transaction_id = serializers.UUIDField()
+    kind = serializers.CharField()
+    status = serializers.ChoiceField([("posted", "booked now"), ("repeated", "was booked before")])
+
+
+class TopUpIn(InSerializer):
+    """Money that came in, for one person or one team. The same ``transaction_id`` books once."""
+
+    user_id = serializers.IntegerField(min_value=1, required=False)
+    group_id = serializers.IntegerField(min_value=1, required=False)
+    amount = UsdIn()
+    reason = serializers.CharField(max_length=255)
+    transaction_id = serializers.UUIDField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("user_id" in attrs) == ("group_id" in attrs):
+            raise serializers.ValidationError({"user_id": ["Name one person or one team."]})
+        return attrs
+
+
+class AdjustmentIn(InSerializer):
+    """A correction: positive gives, negative takes."""
+
+    purse_id = serializers.IntegerField(min_value=1)
+    amount = UsdIn()
+    reason = serializers.CharField(max_length=255)
+    transaction_id = serializers.UUIDField(required=False)
+
+
+class ReversalIn(InSerializer):
+    reason = serializers.CharField(max_length=255)
+
+
+class RedeemIn(InSerializer):
+    code = serializers.CharField(max_length=128, write_only=True)
+
+
+class RedeemedOut(OutSerializer):
+    labels_of = "redeemed"
+
+    amount = UsdOut(source="amount_nano")
+
+
+class UsageDayOut(OutSerializer):
+    labels_of = "usage_day"
+
+    day = serializers.DateField()
+    call_count = serializers.IntegerField()
+    failed_count = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    cost = UsdOut(source="cost_nano")
+    by_model = serializers.SerializerMethodField()
+
+    def get_by_model(self, day: UsageDay) -> dict[str, str]:
+        return {name: decimal_usd(nano) for name, nano in day.by_model.items()}
+
+
+class UsageOut(OutSerializer):
+    """UTC days, oldest first; ``models`` are the dearest ones, "other" stands for the rest."""
+
+    labels_of = "usage"
+
+    user_id = serializers.IntegerField()
+    days = UsageDayOut(many=True)
+    models = serializers.ListField(child=serializers.CharField())
+    total = UsageDayOut()
+
+
+class CallRowOut(OutSerializer):
+    """A call in a list: without the arithmetic of its price."""
+
+    labels_of = "call"
+
+    id = serializers.UUIDField()
+    started_at = serializers.DateTimeField()
+    duration_ms = serializers.IntegerField()
+    first_token_ms = serializers.IntegerField(allow_null=True)
+    key_id = serializers.IntegerField(allow_null=True)
+    key_name = serializers.CharField(allow_blank=True)
+    key_tail = serializers.CharField(allow_blank=True)
+    endpoint = serializers.CharField(allow_blank=True)
+    is_stream = serializers.BooleanField()
+    asked_model = serializers.CharField(allow_blank=True)
+    billed_model = serializers.CharField(allow_blank=True)
+    served_model = serializers.CharField(allow_blank=True)
+    outcome = serializers.ChoiceField(Outcome.choices)
+    http_status = serializers.IntegerField()
+    error_code = serializers.CharField(allow_blank=True)
+    input_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField()
+    cache_write_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    usage_source = serializers.ChoiceField(RequestLog.UsageSource.choices)
+    held = UsdOut(source="held_nano")
+    cost = UsdOut(source="cost_nano")
+    client_family = serializers.CharField(allow_blank=True)
+    client_network = serializers.CharField(allow_blank=True)
+    origin = serializers.ChoiceField(RequestLog.Origin.choices)
+
+
+class CallRowSupportOut(CallRowOut):
+    audience: ClassVar[Label] = Label.SUPPORT
+
+    user_id = serializers.IntegerField(allow_null=True)
+    username = serializers.CharField(source="user.username", default=None, allow_null=True)
+    group_code = serializers.CharField(allow_blank=True)
+
+
+class CallOut(CallRowOut):
+    price_detail: Any = serializers.JSONField()
+
+
+class CallSupportOut(CallRowSupportOut):
+    price_detail: Any = serializers.JSONField()
+
+
+class CallOperatorOut(CallSupportOut):
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    route = serializers.CharField()
+    attempts: Any = serializers.JSONField()
+    price_version_id = serializers.IntegerField(allow_null=True)
+    source_ref = serializers.CharField(allow_blank=True)
+
+
+class PriceOut(OutSerializer):
+    """What one million tokens, or one call, costs the person who asks; null: no price, so it cannot be called yet."""
+
+    labels_of = "price"
+
+    model_name = serializers.CharField(source="model.name")
+    basis = serializers.ChoiceField([*PriceRule.Basis.choices, ("", "no price")])
+    input = UsdOut(source="input_nano", allow_null=True)
+    cached_input = UsdOut(source="cached_nano", allow_null=True)
+    output = UsdOut(source="output_nano", allow_null=True)
+    per_call = UsdOut(source="call_nano", allow_null=True)
+
+
+class PriceBookOut(OutSerializer):
+    labels_of = "price_book"
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    formula = serializers.ChoiceField(PriceBook.Formula.choices)
+    quota_per_unit = serializers.DecimalField(max_digits=24, decimal_places=6)
+    is_default = serializers.BooleanField()
+
+
+class PriceRuleOut(OutSerializer):
+    """Prices per 1,000,000 units, or per call or item."""
+
+    labels_of = "price_rule"
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    model_name = serializers.CharField()
+    basis = serializers.ChoiceField(PriceRule.Basis.choices)
+    input = UsdOut(source="input_nano")
+    cached_input = UsdOut(source="cached_nano", allow_null=True)
+    cache_write = UsdOut(source="cache_write_nano", allow_null=True)
+    output = UsdOut(source="output_nano")
+    per_call = UsdOut(source="call_nano")
+    per_item = UsdOut(source="item_nano")
+    minimum = UsdOut(source="minimum_nano")
+    source_figures: Any = serializers.DictField()
+
+
+class MultiplierOut(OutSerializer):
+    labels_of = "multiplier"
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    group_code = serializers.CharField()
+    payer_group_code = serializers.CharField(allow_blank=True)
+    multiplier = serializers.DecimalField(max_digits=24, decimal_places=12)
+
+
+class PriceVersionRowOut(OutSerializer):
+    labels_of = "price_version"
+    audience: ClassVar[Label] = Label.OPERATOR
+
+    id = serializers.IntegerField()
+    book = serializers.CharField(source="book.code")
+    number = serializers.IntegerField()
+    valid_from = serializers.DateTimeField()
+    published_at = serializers.DateTimeField(allow_null=True)
+    created_by = serializers.CharField(allow_blank=True)
+    note = serializers.CharField(allow_blank=True)
+
+
+class PriceVersionOut(PriceVersionRowOut):
+    rules = PriceRuleOut(many=True)
+    multipliers = MultiplierOut(many=True)
+
+
+class PriceRuleIn(InSerializer):
+    model_name = serializers.CharField(max_length=255)
+    basis = serializers.ChoiceField(PriceRule.Basis.choices, default=PriceRule.Basis.TOKEN)
+    input = UsdIn(default=0)
+    cached_input = UsdIn(allow_null=True, default=None)
+    cache_write = UsdIn(allow_null=True, default=None)
+    output = UsdIn(default=0)
+    per_call = UsdIn(default=0)
+    per_item = UsdIn(default=0)
+    minimum = UsdIn(default=0)
+    source_figures: Any = serializers.DictField(default=dict)
+
+
+class MultiplierIn(InSerializer):
+    group_code = serializers.CharField(max_length=191)
+    payer_group_code = serializers.CharField(max_length=191, allow_blank=True, default="")
+    multiplier = serializers.DecimalField(max_digits=24, decimal_places=12, min_value=0)
+
+
+class PriceVersionIn(InSerializer):
+    """A whole version: every price and multiplier that holds from ``valid_from`` (now, if left out)."""
+
+    book = serializers.SlugRelatedField(slug_field="code", queryset=PriceBook.objects.all())
+    rules = PriceRuleIn(many=True)
+    multipliers = MultiplierIn(many=True, default=list)
+    note = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    valid_from = serializers.DateTimeField(required=False)

@@ -1,0 +1,211 @@
+"""R018: every operation of the API against every role, as one table that is run both ways."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import transaction
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from accounts.models import Role
+from tests.admin.world import World
+
+ADMIN, OPS, SUPPORT, FINANCE = Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE
+PEOPLE = {ADMIN, OPS, SUPPORT, FINANCE}
+MANAGERS = {ADMIN, OPS}
+MONEY = {ADMIN, FINANCE}
+PRICES = {ADMIN, OPS, FINANCE}
+EVERYBODY = set(Role.values)
+OTHERS = {Role.USER, Role.DEVELOPER, Role.CONTENT_LEAD}
+
+# Operation: (who may, to whom the object does not exist); everybody else is refused.
+# The objects belong to the customer; the plain user is a member of the customer's team, nobody's owner.
+NOBODY: set[str] = set()
+TABLE: dict[str, tuple[set[str], set[str]]] = {
+    "GET me/": (EVERYBODY, NOBODY),
+    "PATCH me/": (EVERYBODY, NOBODY),
+    "GET people/": (PEOPLE, NOBODY),
+    "POST people/": ({ADMIN}, NOBODY),
+    "GET people/{person}/": (PEOPLE, NOBODY),
+    "PATCH people/{person}/": ({ADMIN}, NOBODY),
+    "POST people/{person}/disable/": ({ADMIN}, NOBODY),
+    "POST people/{person}/enable/": ({ADMIN}, NOBODY),
+    "GET groups/": (EVERYBODY, NOBODY),
+    "POST groups/": (MANAGERS, NOBODY),
+    "GET groups/{group}/": (PEOPLE | {Role.USER}, {Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "PATCH groups/{group}/": (MANAGERS, {Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "GET groups/{group}/members/": (PEOPLE | {Role.USER}, {Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "POST groups/{group}/members/": (MANAGERS, OTHERS),
+    "PATCH groups/{group}/members/{person}/": (MANAGERS, {Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "DELETE groups/{group}/members/{person}/": (MANAGERS, {Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "GET audit-events/": ({ADMIN}, NOBODY),
+    "GET models/": (EVERYBODY, NOBODY),
+    "POST models/": (MANAGERS, NOBODY),
+    "GET models/{model}/": (EVERYBODY, NOBODY),
+    "PATCH models/{model}/": (MANAGERS, NOBODY),
+    "GET providers/": (MANAGERS, NOBODY),
+    "POST providers/": (MANAGERS, NOBODY),
+    "PATCH providers/{provider}/": (MANAGERS, NOBODY),
+    "GET upstreams/": (MANAGERS, NOBODY),
+    "POST upstreams/": (MANAGERS, NOBODY),
+    "GET upstreams/{upstream}/": (MANAGERS, NOBODY),
+    "PATCH upstreams/{upstream}/": (MANAGERS, NOBODY),
+    "PUT upstreams/{upstream}/credential/": (MANAGERS, NOBODY),
+    "POST upstreams/{upstream}/enable/": (MANAGERS, NOBODY),
+    "POST upstreams/{upstream}/disable/": (MANAGERS, NOBODY),
+    "PUT upstreams/{upstream}/models/": (MANAGERS, NOBODY),
+    "GET name-map/": (EVERYBODY, NOBODY),
+    "POST name-map/": (MANAGERS, NOBODY),
+    "GET name-map/versions/": (MANAGERS, NOBODY),
+    "GET name-map/csv/": (MANAGERS, NOBODY),
+    "GET keys/": (EVERYBODY, NOBODY),
+    "POST keys/": (EVERYBODY, NOBODY),
+    "GET keys/{key}/": ({ADMIN, OPS, SUPPORT}, OTHERS | {FINANCE}),
+    "PATCH keys/{key}/": (MANAGERS, OTHERS | {FINANCE}),
+    "POST keys/{key}/rotate/": (MANAGERS, OTHERS | {FINANCE}),
+    "POST keys/{key}/revoke/": (MANAGERS, OTHERS | {FINANCE}),
+    "POST keys/{key}/disable/": (MANAGERS, OTHERS | {FINANCE}),
+    "POST keys/{key}/enable/": (MANAGERS, OTHERS | {FINANCE}),
+    "GET keys/{key}/limit/": ({ADMIN, OPS, SUPPORT}, OTHERS | {FINANCE}),
+    "PUT keys/{key}/limit/": (MANAGERS, OTHERS | {FINANCE}),
+    "GET balance/": (EVERYBODY, NOBODY),
+    "GET usage/": (EVERYBODY, NOBODY),
+    "GET ledger-entries/": (EVERYBODY, NOBODY),
+    "POST ledger-entries/{entry}/reverse/": (MONEY, NOBODY),
+    "POST top-ups/": (MONEY, NOBODY),
+    "POST adjustments/": (MONEY, NOBODY),
+    "POST codes/redeem/": (EVERYBODY, NOBODY),
+    "GET calls/": (EVERYBODY, NOBODY),
+    "GET calls/{call}/": (PEOPLE, OTHERS),
+    "GET prices/": (EVERYBODY, NOBODY),
+    "GET price-books/": (PRICES, NOBODY),
+    "GET price-versions/": (PRICES, NOBODY),
+    "POST price-versions/": (MONEY, NOBODY),
+    "GET price-versions/{price_version}/": (PRICES, NOBODY),
+    "GET sources/": (PEOPLE, NOBODY),
+    "GET imports/": (PEOPLE, NOBODY),
+    "GET imports/{run}/": (PEOPLE, NOBODY),
+    "GET imports/{run}/issues/": (PEOPLE, NOBODY),
+    "GET plans/": (PEOPLE, NOBODY),
+    "GET waves/": (PEOPLE, NOBODY),
+    "GET waves/{wave}/": (PEOPLE, NOBODY),
+    "GET waves/{wave}/members/": (PEOPLE, NOBODY),
+    "POST waves/{wave}/ready/": (MANAGERS, NOBODY),
+    "POST waves/{wave}/notify/": (MANAGERS, NOBODY),
+    "POST waves/{wave}/switch/": (MANAGERS, NOBODY),
+    "POST waves/{wave}/back/": (MANAGERS, NOBODY),
+}
+# What a request needs in order to reach the check of the right behind the check of the form.
+BODIES = {
+    "PATCH groups/{group}/": {"name": "Other"},
+    "POST groups/{group}/members/": {"user_id": 0},
+    "PATCH groups/{group}/members/{person}/": {"team_role": "member"},
+    "PATCH keys/{key}/": {"name": "other"},
+    "PUT keys/{key}/limit/": {"limit": "1.5"},
+}
+
+
+def addresses(world: World) -> dict[str, str]:
+    things = world.things
+    numbers = {name: things[name].pk for name in ("group", "model", "provider", "upstream", "key", "call", "run", "wave")}
+    return {
+        **{name: str(pk) for name, pk in numbers.items()},
+        "person": str(things["customer"].pk),
+        "entry": str(things["ledger_entry"].pk),
+        "price_version": str(things["price_version"].pk),
+    }
+
+
+def test_the_table_names_every_operation_and_nothing_else() -> None:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    generated = sorted(
+        f"{method.upper()} {path.removeprefix('/api/portal/')}" for path, methods in paths.items() for method in methods
+    )
+    table = sorted(_with_generic_names(operation) for operation in TABLE)
+    assert generated == table
+
+
+def _with_generic_names(operation: str) -> str:
+    """The schema calls the object ``{id}``, and a member of a group ``{user_id}``."""
+    import re
+
+    names = iter(["{id}", "{user_id}"])
+    return re.sub(r"\{\w+\}", lambda _found: next(names), operation)
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_operations_by_role(world: World, caller: Callable[[str], APIClient], role: str) -> None:
+    client = caller(role)
+    where = addresses(world)
+    wrong = []
+    for operation, (allowed, not_there) in TABLE.items():
+        method, path = operation.split(" ")
+        body = dict(BODIES.get(operation, {}))
+        if "user_id" in body:
+            body["user_id"] = world.people[Role.DEVELOPER].pk
+        with transaction.atomic():
+            answer = client.generic(method, "/api/portal/" + path.format(**where), _json(body), "application/json")
+            transaction.set_rollback(True)
+        code = answer.json()["error"]["code"] if answer.status_code >= 400 else ""
+        if role in allowed:
+            fine = answer.status_code not in (401, 403, 404, 405) and answer.status_code < 500
+        elif role in not_there:
+            fine = (answer.status_code, code) == (404, "not_found")
+        else:
+            fine = (answer.status_code, code) == (403, "not_allowed")
+        if not fine:
+            wrong.append((operation, answer.status_code, answer.content[:200]))
+    assert wrong == []
+
+
+def _json(body: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(body)
+
+
+def test_nobody_who_is_not_logged_in_gets_anything(world: World) -> None:
+    client = APIClient()
+    where = addresses(world)
+    for operation in TABLE:
+        method, path = operation.split(" ")
+        answer = client.generic(method, "/api/portal/" + path.format(**where), "{}", "application/json")
+        assert answer.status_code == 403, operation
+        assert answer.json()["error"]["code"] == "not_authenticated"
+    for path in ("schema/", "docs/"):
+        assert client.get(f"/api/portal/{path}").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["balance/", "usage/", "ledger-entries/"])
+def test_the_money_of_others_does_not_exist_without_the_right(
+    world: World, caller: Callable[[str], APIClient], path: str
+) -> None:
+    """R018: finance and administrators see a balance; usage also those who search calls; a stranger gets 404."""
+    customer = world.things["customer"]
+    may_see = {ADMIN, FINANCE} if path != "usage/" else PEOPLE
+    for role in Role.values:
+        answer = caller(role).get(f"/api/portal/{path}", {"user_id": customer.pk})
+        assert answer.status_code == (200 if role in may_see else 404), role
+
+
+def test_support_cannot_change_a_balance(world: World, caller: Callable[[str], APIClient]) -> None:
+    """R018: complete, well-formed requests, refused and without effect."""
+    client, purse = caller(SUPPORT), world.things["account"]
+    requests = (
+        ("top-ups/", {"user_id": world.things["customer"].pk, "amount": "5", "reason": "x"}),
+        ("adjustments/", {"purse_id": purse.pk, "amount": "5", "reason": "x"}),
+        (f"ledger-entries/{world.things['ledger_entry'].pk}/reverse/", {"reason": "x"}),
+    )
+    for path, body in requests:
+        answer = client.post(f"/api/portal/{path}", body, format="json")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_allowed")
+    purse.refresh_from_db()
+    assert purse.balance_nano == 12_345_678_900
+
+
+def test_the_content_lead_never_sees_a_key_of_others(world: World, caller: Callable[[str], APIClient]) -> None:
+    """R018."""
+    client = caller(Role.CONTENT_LEAD)
+    for query in ({}, {"all": "true"}, {"all": "1", "owner_id": world.things["customer"].pk}):
+        assert client.get("/api/portal/keys/", query).json()["results"] == []
+    assert client.get(f"/api/portal/keys/{world.things['key'].pk}/").status_code == 404
