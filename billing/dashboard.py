@@ -73,5 +73,9 @@ def chart_data(chart: UsageChart) -> dict[str, object]:
     return {
         "days": [day.day.isoformat() for day in chart.days],
         "unit": "USD",
-        "series": [{"name": name, "values": [day.by_model.get(name, 0) for day in chart.days]} for name in chart.models],
+        "series": [
+            {"name": name, "values": [day.by_model.get(name, 0) for day in chart.days]}
+            for name in chart.models
+            if chart.total.by_model.get(name)
+        ],
     }

@@ -64,7 +64,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
         [
             Link("ops_overview", _("Overview"), "gauge", "migrations.view"),
             Link("migration_overview", _("Migrations"), "arrow-right-left", "migrations.view"),
-            Link("import_start", _("Import"), "upload", "migrations.manage", family=("import_",)),
+            Link("import_list", _("Imports"), "upload", "migrations.view", family=("import_",)),
             Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
             Link("upstream_list", _("Upstreams"), "server", "catalog.manage", family=("upstream_",)),
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
