@@ -41,7 +41,7 @@ def until(true: Callable[[], Any], seconds: float = 5.0, pause: float = 0.02) ->
 def test_database_url() -> str:
     """The address of the database this test run works on."""
     named = connection.settings_dict
-    assert str(named["NAME"]).startswith("test"), "there is no test database: mark the test with django_db"
+    assert str(named["NAME"]).startswith(("test", "bench")), "this is no test database: mark the test with django_db"
     user = quote(str(named["USER"]), safe="") + (f":{quote(str(named['PASSWORD']), safe='')}" if named["PASSWORD"] else "")
     host, port = str(named["HOST"]), str(named["PORT"] or 5432)
     if host.startswith("/"):
