@@ -125,8 +125,12 @@ def waves_at_work() -> list[Wave]:
     return list(Wave.objects.filter(moving | Q(state=Wave.State.GONE_BACK, gone_back_at__gt=recent)).order_by("pk"))
 
 
-def events_of(wave: Wave) -> QuerySet[WaveEvent]:
-    return wave.events.order_by("-at", "-id")
+def events_of(wave: Wave) -> list[WaveEvent]:
+    """Newest first, each with the state's word in ``to_state_word``."""
+    events = list(wave.events.order_by("-at", "-id"))
+    for event in events:
+        event.to_state_word = Wave.State(event.to_state).label  # type: ignore[attr-defined]
+    return events
 
 
 def find_people(
@@ -196,7 +200,7 @@ def groups_of(plan: Plan) -> list[str]:
 
 def members_of(wave: Wave, *, after: str = "", limit: int = PAGE) -> tuple[list[MemberLine], str]:
     """Members by user name with keys, balance and calls since the switch, and the name the next page begins after."""
-    members = wave.members.select_related("user__billing_group").order_by("user__username")
+    members = _with_calls(wave.members.select_related("user__billing_group")).order_by("user__username")
     if after:
         members = members.filter(user__username__gt=after)
     rows = list(members[: limit + 1])
@@ -204,14 +208,14 @@ def members_of(wave: Wave, *, after: str = "", limit: int = PAGE) -> tuple[list[
     more = shown[-1].user.username if len(rows) > limit else ""
     ids = [member.user_id for member in shown]
     keys, balances = _keys_by_owner(wave.plan.source, ids), _balances(wave.plan.source, ids)
-    calls = _calls_here(shown)
     added = _added(shown)
     return [
         MemberLine(
             member,
             keys[member.user_id],
             balances.get(member.user_id, 0),
-            *calls.get(member.user_id, (0, None)),
+            member.calls_here,
+            member.seen_at,
             added_nano=added.get(member.pk, 0),
         )
         for member in shown
@@ -232,20 +236,19 @@ def _balances(source: Source, user_ids: list[int]) -> dict[int, int]:
     return {user_id: int(total) for user_id, total in purses.values_list("user_id").annotate(n=Sum("balance_nano"))}
 
 
-def _calls_here(members: list[WaveMember]) -> dict[int, tuple[int, datetime | None]]:
-    """Per person: calls served here since their switch, and the last of them."""
-    found = {}
-    for member in members:
-        if not member.switched_at:
-            continue
-        logs = RequestLog.objects.filter(
-            user_id=member.user_id, started_at__gte=member.switched_at, route="new", origin=RequestLog.Origin.RELAY
-        )
-        if member.back_at:
-            logs = logs.filter(started_at__lt=member.back_at)
-        row = logs.aggregate(n=Count("id"), at=Max("started_at"))
-        found[member.user_id] = (int(row["n"]), row["at"])
-    return found
+def _with_calls(members: QuerySet[WaveMember]) -> QuerySet[Any]:
+    """With ``calls_here`` (calls served here during the stay) and ``seen_at`` (the last of them)."""
+    logs = RequestLog.objects.filter(
+        user_id=OuterRef("user_id"),
+        started_at__gte=OuterRef("switched_at"),
+        started_at__lt=Coalesce(OuterRef("back_at"), now() + timedelta(days=1)),
+        route="new",
+        origin=RequestLog.Origin.RELAY,
+    ).order_by()
+    return members.annotate(
+        calls_here=Coalesce(Subquery(logs.values("user_id").annotate(n=Count("id")).values("n")), 0),
+        seen_at=Subquery(logs.values("user_id").annotate(at=Max("started_at")).values("at")),
+    )
 
 
 def _added(members: list[WaveMember]) -> dict[int, int]:

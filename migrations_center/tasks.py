@@ -5,6 +5,16 @@ import uuid
 from celery import shared_task
 
 from migrations_center.services import imports
+from migrations_center.tasks_waves import advance_waves_task, go_back_wave_task, notify_wave_task, switch_wave_task
+
+__all__ = [
+    "advance_waves_task",
+    "apply_import_task",
+    "go_back_wave_task",
+    "notify_wave_task",
+    "preview_import_task",
+    "switch_wave_task",
+]
 
 
 @shared_task(name="migrations_center.tasks.preview_import_task", ignore_result=True)

@@ -117,7 +117,7 @@ def _switch_member(actor: User | None, member: WaveMember, decide: Decider) -> b
 
 
 def _take(member: WaveMember, state: str, wave_state: str) -> bool:
-    """Lock the member's row if it is in this state. No join in the filter: after a wait only the row itself is looked at anew."""
+    """Lock the member's row if it is in this state. No join in the filter: after a wait only the row is looked at anew."""
     if not WaveMember.objects.filter(pk=member.pk, state=state).update(state=state):
         return False
     return Wave.objects.filter(pk=member.wave_id, state=wave_state).exists()
