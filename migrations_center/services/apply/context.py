@@ -67,8 +67,10 @@ class ImportContext:
 
     def land(self, table: str, outcome: str, known: KnownRow | None) -> None:
         """Count a row; what an interrupted attempt of the same run made counts as made by it."""
-        is_ours = known is not None and self.run_id is not None and known.first_run_id == self.run_id
-        self.tally.land(table, CREATED if is_ours else outcome)
+        self.tally.land(table, CREATED if self.is_of_this_run(known) else outcome)
+
+    def is_of_this_run(self, known: KnownRow | None) -> bool:
+        return known is not None and self.run_id is not None and known.first_run_id == self.run_id
 
     @property
     def log_rows_of_run(self) -> int:

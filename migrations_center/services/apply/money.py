@@ -151,9 +151,6 @@ def _write_codes(work: Apply, equity: int, liability: int) -> None:
             postings.append(_promise(work, plan.old.id, OPENING, 0, plan.nano, equity, liability))
         elif plan.outcome == UPDATED and plan.known:
             postings += _update_code(work, plan, plan.known, equity, liability)
-        elif plan.known and int(plan.known.figures.get("nano", 0)) != plan.nano and _is_open(plan.known):
-            # Nothing changed there but the time: the code has run out since.
-            postings += _change_promise(work, plan.old.id, plan.known, plan.nano, plan.known.digest, equity, liability)
     for row_id, known in work.plan.gone.codes.items():
         if _is_open(known):
             RedemptionCode.objects.filter(pk=known.target_id).update(state=RedemptionCode.State.DISABLED)

@@ -56,6 +56,7 @@ def plan_purses(context: ImportContext, people: dict[int, PersonPlan]) -> list[P
     for name, _column in PURSES.values():
         tally.purse(name)
     root = rules.first_root(context.snapshot.users)
+    moved: set[int] = set()
     running = _plan_subscriptions(context, people)
     plans: list[PursePlan] = []
     for user in context.snapshot.users:
@@ -80,10 +81,15 @@ def plan_purses(context: ImportContext, people: dict[int, PersonPlan]) -> list[P
             plan = _plan_purse(context, person, kind, quota)
             if plan is not None:
                 plans.append(plan)
+                if plan.change and person.outcome == UNCHANGED and not context.is_of_this_run(person.known):
+                    moved.add(user.id)
+    # A person whose row says the same but for the money is a changed one.
+    tally.table("users").updated += len(moved)
     return plans
 
 
 def _plan_purse(context: ImportContext, person: PersonPlan, kind: str, quota: int) -> PursePlan | None:
+    """The purse as it shall be; None where there is nothing to hold, or where the balance is decided here by now."""
     user_id = int(person.known.target_id) if person.known else None
     state = context.portal.purses.get((user_id, kind)) if user_id is not None else None
     count = context.tally.purse(PURSES[kind][0])
@@ -203,7 +209,10 @@ def _plan_code(
 
 
 def _carried_code(context: ImportContext, code: OldCode) -> Carried:
-    state = "disabled" if code.is_deleted else {CODE_UNUSED: "unused", CODE_USED: "used"}.get(code.status, "disabled")
+    state = {CODE_UNUSED: "unused", CODE_USED: "used"}.get(code.status, "disabled")
+    if code.is_deleted or (state == "unused" and rules.code_promise(code, context.now)[1] == "code_expired"):
+        # The ledger owes on every unused code, and nothing is owed on these.
+        state = "disabled"
     return Carried(
         {
             "state": state,
