@@ -5,6 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import admin_site
+from config.foundation.api_base import NothingHere
 
 admin_site.set_up()
 
@@ -18,6 +19,7 @@ urlpatterns = [
     path("api/portal/", include("keys.api.urls")),
     path("api/portal/", include("billing.api.urls")),
     path("api/portal/", include("migrations_center.api.urls")),
+    path("api/portal/<path:rest>", NothingHere.as_view()),
     path("", include("config.pages.urls")),
     path("", include("accounts.urls")),
     path("", include("models_catalog.urls")),

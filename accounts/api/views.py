@@ -178,7 +178,7 @@ class GroupViewSet(PortalViewSet):
     @action(methods=["patch"], detail=True, url_path=r"members/(?P<user_id>\d+)")
     def change_member(self, request: Request, pk: str, user_id: str) -> Response:
         group = self._group(pk)
-        person = selectors.member_of(self.actor, group, number_in(user_id))
+        person = self._member(group, user_id)
         membership = teams.set_team_role(actor=self.actor, group=group, person=person, **self.given(MembershipChangeIn))
         return Response(MembershipOut(membership).data)
 
@@ -186,7 +186,7 @@ class GroupViewSet(PortalViewSet):
     @change_member.mapping.delete
     def remove_member(self, request: Request, pk: str, user_id: str) -> Response:
         group = self._group(pk)
-        person = selectors.member_of(self.actor, group, number_in(user_id))
+        person = self._member(group, user_id)
         teams.remove_member(actor=self.actor, group=group, person=person)
         return Response(status=HTTP_204_NO_CONTENT)
 
@@ -200,6 +200,12 @@ class GroupViewSet(PortalViewSet):
         if group is None:
             raise NotFound
         return group
+
+    def _member(self, group: Group, user_id: str) -> User:
+        membership = group.memberships.filter(user_id=number_in(user_id)).select_related("user").first()
+        if membership is None:
+            raise NotFound
+        return membership.user
 
     def _out(self) -> type[GroupOut]:
         return GroupOperatorOut if may(self.actor, "teams.manage") else GroupOut

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from config.foundation import labels
 from config.foundation.errors import InvalidInput, NotFound
@@ -80,6 +81,15 @@ class PortalViewSet(viewsets.GenericViewSet):
         if not text.isdecimal() or len(text) > 18:
             raise InvalidInput(f"{name} must be a whole number.")
         return int(text)
+
+
+@extend_schema(exclude=True)
+class NothingHere(APIView):
+    """An address below the API that is none of its own: the same shape of error as everywhere."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound
 
 
 class InSerializer(serializers.Serializer):
