@@ -1,16 +1,17 @@
-"""The portal's own formula: integers, one division, half to even, once per call."""
+"""The portal's own formula: integers, one division, half to even, once per call.
+
+It runs once for every call, so the arithmetic is in plain integers of 1e-15 USD; nothing is rounded before the end.
+"""
 
 from decimal import Decimal
-from fractions import Fraction
+from functools import lru_cache
 
 from billing.pricing.figures import PORTAL, Line, NoPrice, Quote, RuleFigures, Usage, plain
-from config.foundation.money import MILLION, NANO_PER_USD, divide_half_even
+from config.foundation.money import MILLION, divide_half_even
 
-
-def _usd(nano: Fraction) -> str:
-    """Dollars, exactly: a price has at most nine places and a count of millionths adds six."""
-    scaled = nano * MILLION
-    return plain(Decimal(scaled.numerator) / (Decimal(scaled.denominator) * MILLION * NANO_PER_USD))
+NANO_PLACES = 9
+# A price has nine places and a count of millionths adds six.
+AMOUNT_PLACES = 15
 
 
 def quote(rule: RuleFigures, multiplier: Decimal, usage: Usage) -> Quote:
@@ -34,14 +35,34 @@ def quote(rule: RuleFigures, multiplier: Decimal, usage: Usage) -> Quote:
         used = True
     if usage.images and rule.item_nano:
         parts.append(("item", usage.images, rule.item_nano, 1))
-    total = sum((Fraction(count * price, per) for _name, count, price, per in parts), Fraction(0)) * Fraction(multiplier)
-    cost = divide_half_even(total.numerator, total.denominator)
+    amounts = [(name, count, price, per, count * price * (MILLION // per)) for name, count, price, per in parts if count]
+    mantissa, places, text = _factor(multiplier)
+    total = sum(part[4] for part in amounts) * mantissa
+    cost = divide_half_even(total, 10 ** (AMOUNT_PLACES - NANO_PLACES + places))
     lines = [
-        Line(name, str(count), _usd(Fraction(price)), per, _usd(Fraction(count * price, per)), "USD")
-        for name, count, price, per in parts
-        if count
+        Line(name, str(count), _decimal(price, NANO_PLACES), per, _decimal(amount, AMOUNT_PLACES), "USD")
+        for name, count, price, per, amount in amounts
     ]
     if used and multiplier and cost < rule.minimum_nano:
         cost = rule.minimum_nano
-        lines.append(Line("minimum", "1", _usd(Fraction(cost)), 1, _usd(Fraction(cost)), "USD"))
-    return Quote(PORTAL, cost, tuple(lines), plain(multiplier), _usd(total), "half_even")
+        lines.append(Line("minimum", "1", _decimal(cost, NANO_PLACES), 1, _decimal(cost, NANO_PLACES), "USD"))
+    return Quote(PORTAL, cost, tuple(lines), text, _decimal(total, AMOUNT_PLACES + places), "half_even")
+
+
+@lru_cache(maxsize=1024)
+def _factor(multiplier: Decimal) -> tuple[int, int, str]:
+    """(mantissa, decimal places, text) of a multiplier."""
+    sign, digits, exponent = multiplier.as_tuple()
+    if not isinstance(exponent, int):
+        raise NoPrice("the multiplier is not a number")
+    mantissa = int("".join(map(str, digits)) or "0") * (-1 if sign else 1)
+    if exponent > 0:
+        mantissa, exponent = mantissa * 10**exponent, 0
+    return mantissa, -exponent, plain(multiplier)
+
+
+def _decimal(scaled: int, places: int) -> str:
+    """``scaled / 10**places`` as people write it, exactly."""
+    digits = str(abs(scaled)).zfill(places + 1)
+    fraction = digits[-places:].rstrip("0")
+    return f"{'-' if scaled < 0 else ''}{digits[:-places]}{'.' if fraction else ''}{fraction}"
