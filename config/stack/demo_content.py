@@ -18,7 +18,7 @@ from billing.services.ledger import Posting, house_account, post_entries, purse_
 from billing.services.prices import create_book, publish_version
 from config.foundation.money import NANO_PER_USD, parse_usd
 from config.stack import keepsakes
-from gateway.models import OldEntry
+from gateway.services import remember_old_entry
 from keys import secrets
 from keys.models import ApiKey, KeySecret
 from keys.services import issue_key
@@ -149,7 +149,7 @@ def _upstream_with_models(address: str) -> None:
 
 
 def _old_entry(address: str) -> None:
-    OldEntry.objects.update_or_create(name=OLD_ENTRY_NAME, defaults={"base_url": address, "is_active": True})
+    remember_old_entry(actor=None, name=OLD_ENTRY_NAME, base_url=address)
 
 
 def _money(person: User) -> None:
