@@ -108,3 +108,13 @@ def test_lists_filters_and_actions_of_an_administrator(world: World, live_server
     page.wait_for_selector("text=1 done, 0 refused.")
     world.things["key"].refresh_from_db()
     assert world.things["key"].state == "disabled"
+
+
+def test_the_page_of_the_api_is_drawn_under_its_policy(world: World, live_server: Any, page: Any) -> None:
+    base = live_server.url
+    log_in(page, base, "ops-person")
+    page.goto(f"{base}/api/portal/docs/")
+    page.wait_for_selector("text=/api/portal/keys/{id}/rotate/")
+    page.click("text=/api/portal/top-ups/")
+    page.wait_for_selector("text=Money that came in.")
+    shot(page, "api-docs")
