@@ -5,8 +5,8 @@ here) its group and the model. What the old entry decides for keys still on the 
 """
 
 import ipaddress
-from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from config.foundation.redaction import mask
 from gateway.contract import denials
@@ -21,16 +21,16 @@ def resolve(snapshot: Snapshot, key: KeyView | None, ask: Ask, now: datetime) ->
     asked = clean_name(ask.model)
     if key is None:
         return Decision(denials.INVALID_KEY, None, asked_model=asked)
-    base = Decision(None, key, route=key.route, asked_model=asked, group_code=snapshot.group_code(key.payer_group_id))
     refused = check_key(key, ask, now)
-    if refused:
-        return replace(base, denial=refused)
+    group_codes: list[str] = []
+    if refused is None and key.route == "new":
+        group_codes, refused = groups_of(snapshot, key)
+    if refused is not None:
+        payer_code = snapshot.group_code(key.payer_group_id)
+        return Decision(refused, key, route=key.route, asked_model=asked, group_code=payer_code)
     if key.route == "old":
-        return _old_route(snapshot, base, key)
-    group_codes, refused = groups_of(snapshot, key)
-    if refused:
-        return replace(base, denial=refused)
-    return _new_route(snapshot, replace(base, group_code=group_codes[0]), group_codes, now)
+        return _old_route(snapshot, key, asked)
+    return _new_route(snapshot, key, asked, group_codes, now)
 
 
 def check_key(key: KeyView, ask: Ask, now: datetime) -> Denial | None:
@@ -76,53 +76,65 @@ def callable_models(snapshot: Snapshot, key: KeyView, now: datetime) -> list[tup
     if refused:
         return []
     names = sorted(set(snapshot.models) | set(snapshot.names))
-    base = Decision(None, key, group_code=group_codes[0])
     found = []
     for name in names:
-        decision = _new_route(snapshot, replace(base, asked_model=name), group_codes, now)
+        decision = _new_route(snapshot, key, name, group_codes, now)
         if decision.denial is None and decision.model is not None:
             found.append((name, decision.model))
     return found
 
 
+@lru_cache(maxsize=8192)
 def clean_name(name: str) -> str:
     """A model name as it may be logged and repeated: without NUL, cut to what the log holds, keys sent by mistake masked."""
     return mask(name.replace("\x00", "")[:MAX_NAME])
 
 
-def _old_route(snapshot: Snapshot, base: Decision, key: KeyView) -> Decision:
-    base_url = snapshot.old_entries.get(key.old_entry_id or 0)
-    if base_url is None:
-        return replace(base, denial=denials.OLD_ENTRY_MISSING)
-    return replace(base, old_base_url=base_url)
+def _old_route(snapshot: Snapshot, key: KeyView, asked: str) -> Decision:
+    base_url = snapshot.old_entries.get(key.old_entry_id or 0, "")
+    return Decision(
+        None if base_url else denials.OLD_ENTRY_MISSING,
+        key,
+        route="old",
+        asked_model=asked,
+        group_code=snapshot.group_code(key.payer_group_id),
+        old_base_url=base_url,
+    )
 
 
-def _new_route(snapshot: Snapshot, base: Decision, group_codes: list[str], now: datetime) -> Decision:
-    key, asked = base.key, base.asked_model
-    assert key is not None
+def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[str], now: datetime) -> Decision:
+    def refused(denial: Denial, group_code: str = group_codes[0], billed: str = "") -> Decision:
+        return Decision(denial, key, asked_model=asked, group_code=group_code, billed_model=billed)
+
     if not asked:
-        return replace(base, denial=denials.NO_MODEL)
+        return refused(denials.NO_MODEL)
     mapped = snapshot.names.get(asked)
     called = mapped.model_name if mapped else asked
     if key.model_names is not None and asked not in key.model_names and called not in key.model_names:
-        return replace(base, denial=denials.model_not_in_key(asked))
+        return refused(denials.model_not_in_key(asked))
     model = snapshot.models.get(called or "")
     if model is None or not model.group_codes:
-        return replace(base, denial=denials.model_not_found(asked))
+        return refused(denials.model_not_found(asked))
     group_code = next((code for code in group_codes if model.open_to(code)), None)
     if group_code is None:
-        return replace(base, denial=denials.model_not_in_group(asked))
+        return refused(denials.model_not_in_group(asked))
     billed = model.name if mapped is None or mapped.bill_as_called else asked
-    base = replace(base, model=model, billed_model=billed, group_code=group_code)
     price = snapshot.prices.price_for(
         model_name=billed, payer_group_code=snapshot.group_code(key.payer_group_id), used_group_code=group_code, at=now
     )
     if price is None:
-        return replace(base, denial=denials.model_not_priced(asked))
+        return refused(denials.model_not_priced(asked), group_code, billed)
     candidates = snapshot.candidates_for(model, group_code)
-    if not candidates:
-        return replace(base, price=price, denial=denials.model_unavailable(asked))
-    return replace(base, price=price, candidates=candidates)
+    return Decision(
+        None if candidates else denials.model_unavailable(asked),
+        key,
+        asked_model=asked,
+        model=model,
+        billed_model=billed,
+        group_code=group_code,
+        price=price,
+        candidates=candidates,
+    )
 
 
 def _may_use(group: GroupView, payer: GroupView | None) -> bool:

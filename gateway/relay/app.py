@@ -20,7 +20,6 @@ import contextlib
 import logging  # noqa: E402
 
 import orjson  # noqa: E402
-from django.conf import settings  # noqa: E402
 
 from config.foundation.clock import now  # noqa: E402
 from config.foundation.ids import uuid7  # noqa: E402
@@ -35,13 +34,13 @@ from gateway.relay.client import address_of, presented_key  # noqa: E402
 from gateway.relay.database import DatabaseGone  # noqa: E402
 from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, Scope, Send  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
+from gateway.relay.options import options  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
 CALLS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
-BODY_LIMIT = 32 * 1024 * 1024
 # The body of somebody whose key is not known is read no further than this before the answer.
 STRANGER_LIMIT = 256 * 1024
 SNAPSHOT_SECONDS = 3.0
@@ -241,7 +240,7 @@ async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: D
 async def _body(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView) -> bytes | None:
     """The body, or None after a refusal of one that is too large."""
     try:
-        return await exchange.body(getattr(settings, "RELAY_BODY_LIMIT_BYTES", BODY_LIMIT))
+        return await exchange.body(options().body_limit)
     except BodyTooLarge:
         call.decision = Decision(TOO_LARGE, view, route=view.route)
         await runtime.refuse(call, exchange, TOO_LARGE)

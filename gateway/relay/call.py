@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-
 from billing.services.ledger import CallEvent, ReserveRequest
 from config.foundation.outcomes import Outcome
 from gateway.contract.estimate import Body, counted_input
@@ -15,6 +13,7 @@ from gateway.contract.resolve import clean_name
 from gateway.contract.types import Decision, Denial
 from gateway.contract.usage import NO_TOKENS, Tokens, estimated
 from gateway.relay.client import family_of, network_of
+from gateway.relay.options import options
 from gateway.relay.pricing import NotPriced, price_of
 
 
@@ -57,7 +56,7 @@ class Call:
             group_id=key.team_id,
             key_id=key.id,
             amount_nano=amount,
-            expires_at=datetime.now(UTC) + timedelta(seconds=settings.HOLD_SECONDS),
+            expires_at=datetime.now(UTC) + timedelta(seconds=options().hold_seconds),
             context=self._columns(),
         )
 

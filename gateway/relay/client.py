@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
-
 from config.foundation.http import cut_network
+from gateway.relay.options import options
 
 Headers = dict[bytes, bytes]
 
@@ -71,7 +70,7 @@ def presented_key(headers: Headers) -> str:
 
 def address_of(scope: Mapping[str, Any], headers: Headers) -> str:
     """The client's address. What a proxy says of it counts only behind a proxy of ours, and then its last word."""
-    if settings.SECURE_PROXY_SSL_HEADER is not None:
+    if options().is_behind_proxy:
         forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
         if forwarded:
             return forwarded

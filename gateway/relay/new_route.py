@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
-from django.conf import settings
 
 from billing.services.ledger import ReserveRequest, ReserveResult
 from config.foundation.outcomes import Outcome
@@ -17,6 +16,7 @@ from gateway.contract.usage import Tokens, reported
 from gateway.relay.call import Call
 from gateway.relay.database import DatabaseGone
 from gateway.relay.exchange import Exchange, error_body
+from gateway.relay.options import options
 from gateway.relay.pricing import NotPriced, hold_amount
 from gateway.relay.sse import StreamReader
 from gateway.relay.upstream import AttemptFailed, bad_answer, client_wants_usage, failure_of, open_attempt, order_of, since_now
@@ -96,7 +96,7 @@ async def _forward(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     """Try the upstreams in order; the last failure is raised."""
     attempt_at = _stream if call.is_stream else _plain
     candidates = order_of(call.decision.candidates)
-    deadline = since_now() + settings.UPSTREAM_TIMEOUT_SECONDS
+    deadline = since_now() + options().upstream_seconds
     for n, candidate in enumerate(candidates, 1):
         seconds = int(deadline - since_now())
         try:

@@ -4,7 +4,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import aiohttp
-from django.conf import settings
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -13,6 +12,7 @@ from gateway.contract.types import Denial
 from gateway.relay.call import Call
 from gateway.relay.client import presented_key
 from gateway.relay.exchange import Exchange, error_body
+from gateway.relay.options import options
 from gateway.relay.upstream import since_now, timeout_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def forward(
             url,
             data=body or None,
             headers=_headers(exchange, call),
-            timeout=timeout_of(settings.UPSTREAM_TIMEOUT_SECONDS),
+            timeout=timeout_of(options().upstream_seconds),
             allow_redirects=False,
         ) as response:
             status = response.status

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -60,6 +61,9 @@ class Runtime:
         self.old_session = aiohttp.ClientSession(
             connector=_connector(), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
         )
+        # What was loaded so far lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         self.keys.start()
         self.reservations.start()
         self.recorder.start()
