@@ -50,6 +50,7 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("billing.PriceBook", "menu_book"),
             ("billing.PriceVersion", "sell"),
             ("billing.PriceRule", "payments"),
+            ("billing.GroupBook", "group_work"),
             ("billing.LedgerAccount", "account_balance_wallet"),
             ("billing.LedgerEntry", "receipt_long"),
             ("billing.Hold", "pause_circle"),

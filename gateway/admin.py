@@ -2,22 +2,47 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from config.foundation.admin import ReadOnlyAdmin
+from config.foundation.admin import PortalAdmin, ReadOnlyAdmin
 from gateway.models import OldEntry, RelayInstance
+from gateway.services import remember_old_entry
+
+
+class OldEntryForm(forms.ModelForm):
+    base_url = forms.CharField(
+        label=_("Base URL"), max_length=500, help_text=_("Without /v1 at the end."), widget=UnfoldAdminTextInputWidget
+    )
+
+    class Meta:
+        model = OldEntry
+        fields = ("name", "base_url")
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # The service has the rule: inner host names without a dot are fine.
+        return {*super()._get_validation_exclusions(), "base_url"}  # type: ignore[misc]
 
 
 @admin.register(OldEntry)
-class OldEntryAdmin(ReadOnlyAdmin):
-    view_right = "migrations.manage"
+class OldEntryAdmin(PortalAdmin):
+    form = OldEntryForm
+    view_right = change_right = add_right = "migrations.manage"
     list_display = ("name", "base_url", "is_active", "key_count", "created_at")
     search_fields = ("name", "base_url")
-    fields = ("name", "base_url", "is_active", "created_at")
+    fields = ("name", "base_url")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("name",) if obj else ()
+
+    def write(self, request: Any, instance: OldEntry | None, form: forms.ModelForm, change: bool) -> OldEntry:
+        name = instance.name if instance else form.cleaned_data["name"]
+        return remember_old_entry(actor=request.user, name=name, base_url=form.cleaned_data["base_url"])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OldEntry]:
         return super().get_queryset(request).annotate(key_total=Count("key_links"))

@@ -20,6 +20,7 @@ QUERIES = dict.fromkeys(TABLE, 4) | {
     "models_catalog.upstream": 5,
     "keys.apikey": 5,
     "billing.priceversion": 5,
+    "billing.groupbook": 5,
     "billing.pricerule": 5,
     "migrations_center.importrun": 5,
     "migrations_center.wave": 5,

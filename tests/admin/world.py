@@ -122,8 +122,8 @@ def _prices(tag: str, world: World) -> None:
     GroupMultiplier.objects.create(version=version, group_code="default", multiplier=Decimal(1))
     PriceVersion.objects.filter(pk=version.pk).update(published_at=timezone.now())
     price_class = Group.objects.create(code=f"source-{tag}/vip", name="vip", kind=Group.Kind.PRICE_CLASS)
-    GroupBook.objects.create(group=price_class, book=book)
-    world.things |= {"book": book, "price_version": version, "rule": rule, "price_class": price_class}
+    group_book = GroupBook.objects.create(group=price_class, book=book)
+    world.things |= {"book": book, "price_version": version, "rule": rule, "group_book": group_book}
 
 
 def _money(tag: str, world: World, customer: User) -> None:
