@@ -57,7 +57,7 @@ bench: dev-packages
 
 pictures: dev-packages
 	@$(VENV)/python manage.py compile_messages --verbosity 0
-	$(WITH_SERVERS) $(VENV)/pytest -p playwright -m browser tests/browser/test_pictures.py $(ARGS)
+	PICTURES=docs/pictures $(WITH_SERVERS) $(VENV)/pytest -p playwright -m browser tests/browser/test_pictures.py -k test_every_page_is_whole $(ARGS)
 
 LOCK = uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml
 requirements:

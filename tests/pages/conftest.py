@@ -95,6 +95,11 @@ def one_call(
 
 @pytest.fixture
 def world(db: Any, clean_cache: Any) -> World:
+    return build_world()
+
+
+def build_world() -> World:
+    """Everything of ``World``, in the database as it is."""
     admin = _person("root", Role.ADMIN)
     group = Group.objects.create(code="svip", name="svip", kind=Group.Kind.PRICE_CLASS)
     alice = _person("alice", billing_group=group, display_name="Alice", time_zone="Asia/Shanghai")
