@@ -23,13 +23,15 @@ def zone_choices() -> list[tuple[str, str]]:
 
 
 class NoKeysMixin:
-    """Refuses a pasted API key in any text field with a kind word, before it is stored."""
+    """Refuses a pasted API key in any text field with a kind word, and does not repeat it on the page."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned: dict[str, Any] | None = super().clean()  # type: ignore[misc]
-        for name, value in (cleaned or {}).items():
+        for name, value in list((cleaned or {}).items()):
             if isinstance(value, str) and "password" not in name and looks_like_key(value):
                 self.add_error(name, _("This looks like an API key. Please do not paste keys here."))  # type: ignore[attr-defined]
+                self.data = self.data.copy()  # type: ignore[attr-defined]
+                self.data[self.add_prefix(name)] = ""  # type: ignore[attr-defined]
         return cleaned
 
 
