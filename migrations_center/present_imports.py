@@ -63,7 +63,8 @@ class RunPage:
 def run_title(run: ImportRun) -> str:
     """``One API: Old Gateway``, or that the source is not known yet."""
     if run.source:
-        return f"{run.source.get_product_display()}: {run.source.name}"
+        product, name = run.source.get_product_display(), run.source.name
+        return name if product in name else f"{product}: {name}"
     product = dict(_products()).get(str(run.report.get("product", "")), "")
     return product or _("Import of %(day)s") % {"day": f"{run.created_at:%Y-%m-%d %H:%M}"}
 

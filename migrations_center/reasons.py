@@ -82,6 +82,7 @@ REASONS = {
     "more_headers_accepted": _("A key is accepted in more headers than before, on every address."),
     "addresses_of_proxies_not_believed": _("A caller's own claim of an address is believed only from proxies you name."),
     "small_bearer_accepted": _("The scheme word Bearer may be written in any case; the old gateway wanted a capital B."),
+    "channel_pin_ignored": _("A channel pinned behind the key is ignored; the old gateway refused one that did not exist."),
     "missing_owner_is_401": _("A key of a deleted person is refused with 401; the old gateway failed with 500."),
     "served_in_other_group": _("The call would be served in another group, so at another price."),
     "refused_now_no_price": _("Served before at the price for unpriced models, which this person had allowed; refused here."),
@@ -93,7 +94,7 @@ REASONS = {
     "refused_now_networks_unreadable": _("Served before; refused here because none of its networks can be read."),
     "served_now_no_channel": _("Refused before because no channel served it; served here."),
     "served_now_no_price": _("Refused before because it had no price; served here."),
-    "served_now_balance_short": _("Refused before because the wallet was empty; served here from another purse."),
+    "served_now_balance_short": _("Refused before for an empty wallet; served here from another purse, or because it is free."),
     "served_now_model_not_in_key": _("Refused before by the key's list of models; served here under its other name."),
 }  # fmt: skip
 

@@ -23,6 +23,12 @@ class ModelPrice:
     # Facts a person should know, as reason codes.
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_free(self) -> bool:
+        """True where every call costs nothing: a ratio or a price per call of zero."""
+        name = {TOKEN: "model_ratio", CALL: "model_price"}.get(self.basis, "")
+        return bool(name) and name in self.figures and not Decimal(str(self.figures[name]))
+
     def display(self, quota_per_unit: str) -> dict[str, int | None]:
         """Nano-USD figures for lists and comparisons; the formula itself works on the ratios."""
         shown: dict[str, int | None] = {

@@ -25,6 +25,8 @@ class PortalRules:
     aliases: dict[str, str]
     billed: dict[str, str]
     priced: frozenset[str]
+    # Names that cost nothing: they are served whatever the balance.
+    free: frozenset[str]
     usable: dict[str, frozenset[str]]
     active: frozenset[str]
 
@@ -36,6 +38,7 @@ def portal_rules(catalog: CatalogPlan) -> PortalRules:
         aliases=aliases,
         billed={line.old_name: line.target if line.bill_as_called else line.old_name for line in catalog.names if line.target},
         priced=frozenset(catalog.prices),
+        free=frozenset(name for name, price in catalog.prices.items() if price.is_free),
         usable={group.code: frozenset(group.usable_codes) for group in catalog.groups},
         active=frozenset(group.code for group in catalog.groups if group.is_active),
     )
@@ -64,9 +67,10 @@ def portal_answer(rules: PortalRules, plan: KeyPlan | None, model: str, now: int
     served = next((group for group in groups if group in rules.access[called]), None)
     if served is None:
         return rights.Answer(403, "no_channel")
-    if rules.billed.get(model, model) not in rules.priced:
+    billed = rules.billed.get(model, model)
+    if billed not in rules.priced:
         return rights.Answer(403, "no_price")
-    if balance_nano <= 0:
+    if balance_nano <= 0 and billed not in rules.free:
         return rights.Answer(402, "balance_short")
     return rights.Answer(200, "", served)
 
@@ -91,6 +95,9 @@ def compare_rights(
         found = _differences(context, key, keys.get(key.id), rules, old, models, balances)
         for (reason, before, after), names in sorted(found.items()):
             context.tally.differ("tokens", reason, row_id=key.id, label=key.name, models=names, old=before, new=after)
+        plan = keys.get(key.id)
+        if plan is not None and plan.carried.wanted["ignores_channel_pin"]:
+            context.tally.differ("tokens", "channel_pin_ignored", row_id=key.id, label=key.name)
         if key.networks_unreadable:
             unread = len(key.networks_unreadable)
             context.tally.differ("tokens", "networks_unreadable", row_id=key.id, label=key.name, unreadable=unread)
