@@ -71,6 +71,13 @@ def teams_for(actor: User) -> QuerySet[Group]:
     return teams.order_by("name")
 
 
+def groups_for(actor: User) -> QuerySet[Group]:
+    """Every group, price classes too, for staff who see people; one's own teams for everybody else. With ``member_count``."""
+    if may(actor, "people.view"):
+        return Group.objects.annotate(member_count=Count("memberships"))
+    return teams_for(actor)
+
+
 def team_for(actor: User, team_id: int) -> Group:
     team = teams_for(actor).filter(pk=team_id).first()
     if team is None:

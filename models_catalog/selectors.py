@@ -55,3 +55,8 @@ def name_map_at(version: int) -> QuerySet[NameMapEntry]:
 def newest_name_map_version() -> int:
     """Number of the newest version, 0 while nothing is published."""
     return int(NameMapVersion.objects.aggregate(n=Max("number"))["n"] or 0)
+
+
+def name_map_versions() -> QuerySet[NameMapVersion]:
+    """What was published, newest first."""
+    return NameMapVersion.objects.order_by("-number")

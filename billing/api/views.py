@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED
 
-from accounts.models import Group, User
+from accounts.models import User
 from accounts.rights import may
 from billing import selectors
 from billing.api.serializers import (
@@ -37,13 +37,14 @@ from billing.api.serializers import (
     UsageOut,
 )
 from billing.catalogue import models_with_prices
-from billing.models import LedgerAccount, LedgerEntry, PriceBook, PriceVersion, RequestLog
+from billing.models import LedgerEntry, PriceBook, PriceVersion, RequestLog
 from billing.pricing import RuleFigures
+from billing.selectors import desk, prices
 from billing.services import codes, money
 from billing.services.prices import publish_version
 from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
-from config.foundation.errors import InvalidInput, NotFound
+from config.foundation.errors import InvalidInput
 from config.foundation.outcomes import Outcome
 
 USER = OpenApiParameter("user_id", int, description="Whose; oneself if left out, others need the right.")
@@ -54,13 +55,7 @@ LINES = 50
 class BillingViewSet(PortalViewSet):
     def person(self, right: str) -> User:
         """The person the request is about: oneself, or another one for those with the right; else not found."""
-        user_id = self.number_of("user_id")
-        if user_id is None or user_id == self.actor.pk:
-            return self.actor
-        person = User.objects.filter(pk=user_id).first() if may(self.actor, right) else None
-        if person is None:
-            raise NotFound
-        return person
+        return desk.person_whose(self.actor, self.number_of("user_id"), right)
 
     def moment(self, name: str) -> datetime | None:
         """A time from the query; raises InvalidInput."""
@@ -142,9 +137,7 @@ class LedgerEntryViewSet(BillingViewSet):
     @action(methods=["post"], detail=True)
     def reverse(self, request: Request, pk: str) -> Response:
         """Book the opposite of an entry, once."""
-        entry = LedgerEntry.objects.filter(pk=number_in(pk)).first()
-        if entry is None:
-            raise NotFound
+        entry = desk.entry_to_reverse(self.actor, number_in(pk))
         posted = money.reverse_entry(actor=self.actor, entry=entry, **self.given(ReversalIn))
         return Response(PostingOut(posted).data, status=HTTP_201_CREATED)
 
@@ -158,10 +151,11 @@ class TopUpViewSet(PortalViewSet):
     @extend_schema(request=TopUpIn, responses={200: PostingOut, 201: PostingOut})
     def create(self, request: Request) -> Response:
         given = self.given(TopUpIn)
+        user, group = desk.payer_for(self.actor, user_id=given.get("user_id"), group_id=given.get("group_id"))
         posted = money.top_up(
             actor=self.actor,
-            user=_row(User, given.get("user_id")),
-            group=_row(Group, given.get("group_id")),
+            user=user,
+            group=group,
             amount_nano=given["amount"],
             reason=given["reason"],
             transaction_id=given.get("transaction_id"),
@@ -178,9 +172,7 @@ class AdjustmentViewSet(PortalViewSet):
     @extend_schema(request=AdjustmentIn, responses={200: PostingOut, 201: PostingOut})
     def create(self, request: Request) -> Response:
         given = self.given(AdjustmentIn)
-        purse = LedgerAccount.objects.filter(pk=given["purse_id"], is_purse=True).first()
-        if purse is None:
-            raise NotFound
+        purse = desk.purse_to_adjust(self.actor, given["purse_id"])
         posted = money.adjust(
             actor=self.actor,
             purse=purse,
@@ -284,7 +276,7 @@ class PriceBookViewSet(PortalViewSet):
 
     @extend_schema(responses=PriceBookOut(many=True))
     def list(self, request: Request) -> Response:
-        return self.page_of(PriceBook.objects.all(), PriceBookOut)
+        return self.page_of(prices.price_books(self.actor), PriceBookOut)
 
 
 class PriceVersionViewSet(PortalViewSet):
@@ -300,9 +292,7 @@ class PriceVersionViewSet(PortalViewSet):
         responses=PriceVersionRowOut(many=True),
     )
     def list(self, request: Request) -> Response:
-        versions = PriceVersion.objects.select_related("book")
-        if book := request.query_params.get("book"):
-            versions = versions.filter(book__code=book)
+        versions = prices.price_versions(self.actor, request.query_params.get("book", ""))
         return self.page_of(versions, PriceVersionRowOut)
 
     @extend_schema(responses=PriceVersionOut)
@@ -328,11 +318,7 @@ class PriceVersionViewSet(PortalViewSet):
         return self._answer(version.pk, HTTP_201_CREATED)
 
     def _answer(self, version_id: int, status: int = HTTP_200_OK) -> Response:
-        rows = PriceVersion.objects.select_related("book").prefetch_related("rules", "multipliers")
-        version = rows.filter(pk=version_id).first()
-        if version is None:
-            raise NotFound
-        return Response(PriceVersionOut(version).data, status=status)
+        return Response(PriceVersionOut(prices.price_version_for(self.actor, version_id)).data, status=status)
 
 
 def _figures(line: dict[str, Any]) -> RuleFigures:
@@ -347,16 +333,6 @@ def _figures(line: dict[str, Any]) -> RuleFigures:
         minimum_nano=line["minimum"],
         source_figures=line["source_figures"],
     )
-
-
-def _row(model: Any, row_id: int | None) -> Any:
-    """The row, None when none is asked for; NotFound when there is no such row."""
-    if row_id is None:
-        return None
-    row = model.objects.filter(pk=row_id).first()
-    if row is None:
-        raise NotFound
-    return row
 
 
 def _status_of(posting: str) -> int:

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django.db import transaction
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -13,6 +12,7 @@ from rest_framework.status import HTTP_202_ACCEPTED
 from accounts.rights import may
 from config.foundation.api_base import PortalViewSet, number_in
 from config.foundation.errors import NotFound
+from migrations_center import selectors_lists as lists
 from migrations_center import selectors_waves as selectors
 from migrations_center import tasks_waves as tasks
 from migrations_center.api.serializers import (
@@ -42,7 +42,7 @@ class SourceViewSet(PortalViewSet):
 
     @extend_schema(responses=SourceOut(many=True))
     def list(self, request: Request) -> Response:
-        return self.page_of(Source.objects.all(), SourceOut)
+        return self.page_of(lists.sources(self.actor), SourceOut)
 
 
 class ImportRunViewSet(PortalViewSet):
@@ -56,7 +56,7 @@ class ImportRunViewSet(PortalViewSet):
 
     @extend_schema(responses=ImportRunRowOut(many=True))
     def list(self, request: Request) -> Response:
-        return self.page_of(self._runs().defer("report", "options", "progress"), ImportRunRowOut)
+        return self.page_of(lists.runs(self.actor).defer("report", "options", "progress"), ImportRunRowOut)
 
     @extend_schema(responses=ImportRunOperatorOut)
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -69,20 +69,12 @@ class ImportRunViewSet(PortalViewSet):
     @action(methods=["get"], detail=True, keyset_ordering="pk")
     def issues(self, request: Request, pk: str) -> Response:
         """Rows that were left out or refused, rights that differ, decisions that are open."""
-        found = self._run(pk).issues.all()
-        for name in ("kind", "table"):
-            if value := request.query_params.get(name):
-                found = found.filter(**{name: value})
+        query = request.query_params
+        found = lists.issues(self.actor, self._run(pk), kind=query.get("kind", ""), table=query.get("table", ""))
         return self.page_of(found, ImportIssueOut)
 
-    def _runs(self) -> "QuerySet[ImportRun]":
-        return ImportRun.objects.select_related("source", "started_by")
-
     def _run(self, pk: str) -> ImportRun:
-        try:
-            return self._runs().get(pk=pk)
-        except (ImportRun.DoesNotExist, ValueError):
-            raise NotFound from None
+        return lists.run_for(self.actor, pk)
 
 
 class PlanViewSet(PortalViewSet):
@@ -94,7 +86,7 @@ class PlanViewSet(PortalViewSet):
 
     @extend_schema(responses=PlanOut(many=True))
     def list(self, request: Request) -> Response:
-        return self.page_of(Plan.objects.select_related("source"), PlanOut)
+        return self.page_of(lists.plans(self.actor), PlanOut)
 
 
 class WaveViewSet(PortalViewSet):

@@ -37,7 +37,7 @@ from models_catalog.api.serializers import (
     UpstreamIn,
     UpstreamOut,
 )
-from models_catalog.models import AIModel, NameMapEntry, NameMapVersion, Provider, Upstream
+from models_catalog.models import AIModel, NameMapEntry, Provider, Upstream
 from models_catalog.name_map_csv import to_csv
 
 RIGHT = "catalog.manage"
@@ -234,13 +234,13 @@ class NameMapViewSet(CatalogViewSet):
         )
         if version is not None:
             return Response(NameMapVersionOut(version).data, status=HTTP_201_CREATED)
-        newest = NameMapVersion.objects.first()
+        newest = selectors.name_map_versions().first()
         return Response(NameMapVersionOut(newest).data if newest else None)
 
     @extend_schema(responses=NameMapVersionOut(many=True))
     @action(methods=["get"], detail=False)
     def versions(self, request: Request) -> Response:
-        return self.page_of(NameMapVersion.objects.all(), NameMapVersionOut)
+        return self.page_of(selectors.name_map_versions(), NameMapVersionOut)
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, filters=False)
     @action(methods=["get"], detail=False, pagination_class=None)

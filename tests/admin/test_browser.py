@@ -118,3 +118,27 @@ def test_the_page_of_the_api_is_drawn_under_its_policy(world: World, live_server
     page.click("text=/api/portal/top-ups/")
     page.wait_for_selector("text=Money that came in.")
     shot(page, "api-docs")
+
+
+def test_finance_drafts_and_publishes_prices(world: World, live_server: Any, page: Any) -> None:
+    base = live_server.url
+    log_in(page, base, "finance-person")
+    page.goto(f"{base}/admin/billing/pricebook/")
+    page.check("input[name=_selected_action]")
+    page.select_option("select[name=action]", "draft")
+    page.click("button:has-text('Run')")
+    page.wait_for_selector("textarea[name=rules_csv]")
+    shot(page, "admin-price-draft")
+    lines = page.input_value("textarea[name=rules_csv]")
+    assert "model-one,token,2.5," in lines
+    page.fill("textarea[name=rules_csv]", lines.replace("model-one,token,2.5,", "model-one,token,2,"))
+    page.click("button[name=_save]")
+    page.wait_for_selector("text=was changed successfully")
+    page.check("tbody tr:first-child input[name=_selected_action]")
+    page.select_option("select[name=action]", "publish")
+    page.click("button:has-text('Run')")
+    page.wait_for_selector("text=1 done, 0 refused.")
+    shot(page, "admin-price-versions")
+    world.things["book"].refresh_from_db()
+    newest = world.things["book"].versions.first()
+    assert (newest.number, newest.rules.get().input_nano) == (2, 2_000_000_000)
