@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from billing.models import PriceRule
 from billing.pricing import RuleFigures
 from config.foundation.errors import InvalidInput
@@ -71,18 +73,18 @@ def multipliers_from_csv(text: str) -> dict[tuple[str, str], Decimal]:
 
 def _rule(row: dict[str, str]) -> tuple[str, RuleFigures]:
     if not row["model"]:
-        raise ValueError("a price needs a model")
+        raise ValueError(_("a price needs a model"))
     if row["basis"] not in PriceRule.Basis.values:
-        raise ValueError(f"there is no basis {row['basis']!r}")
+        raise ValueError(_("there is no basis %(basis)s") % {"basis": row["basis"]})
     values: dict[str, Any] = {}
     for column, field in _AMOUNTS.items():
         empty = None if column in _MAY_BE_NONE else 0
         values[field] = parse_usd(row[column]) if row[column] else empty
         if values[field] is not None and not 0 <= values[field] < 2**62:
-            raise ValueError(f"{column} is out of range")
+            raise ValueError(_("%(column)s is out of range") % {"column": column})
     figures = json.loads(row["source_figures"]) if row["source_figures"] else {}
     if not isinstance(figures, dict):
-        raise ValueError("source_figures must be a JSON object")
+        raise ValueError(_("source_figures must be a JSON object"))
     return row["model"], RuleFigures(basis=row["basis"], source_figures=figures, **values)
 
 
@@ -90,9 +92,9 @@ def _multiplier(row: dict[str, str]) -> tuple[tuple[str, str], Decimal]:
     try:
         value = Decimal(row["multiplier"])
     except InvalidOperation:
-        raise ValueError("a multiplier is a number") from None
+        raise ValueError(_("a multiplier is a number")) from None
     if not row["group"] or not value.is_finite() or not 0 <= value < 10**12 or value.as_tuple().exponent < -12:  # type: ignore[operator]
-        raise ValueError("a multiplier needs a group, is not negative and has at most twelve decimal places")
+        raise ValueError(_("a multiplier needs a group, is not negative and has at most twelve decimal places"))
     return (row["group"], row["payer_group"]), value
 
 
@@ -101,18 +103,18 @@ def _read(text: str, columns: tuple[str, ...], parse: Callable[[dict[str, str]],
         return {}
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval=None, strict=True)
     if tuple(reader.fieldnames or ()) != columns:
-        raise UnreadablePrices(f"The first line must be: {','.join(columns)}")
+        raise UnreadablePrices(_("The first line must be: %(columns)s") % {"columns": ",".join(columns)})
     found: dict[Any, Any] = {}
     try:
         for row in reader:
             if "" in row or None in row.values():
-                raise ValueError("another number of cells than in the first line")
+                raise ValueError(_("another number of cells than in the first line"))
             key, value = parse({name: cell.strip() for name, cell in row.items()})
             if key in found:
-                raise ValueError("named twice")
+                raise ValueError(_("named twice"))
             found[key] = value
     except (ValueError, csv.Error) as error:
-        raise UnreadablePrices(f"Line {reader.line_num}: {error}.") from None
+        raise UnreadablePrices(_("Line %(number)d: %(problem)s.") % {"number": reader.line_num, "problem": error}) from None
     return found
 
 

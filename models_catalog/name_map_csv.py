@@ -7,6 +7,9 @@ import csv
 import io
 from collections.abc import Iterable
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from config.foundation.errors import InvalidInput
 from models_catalog.models import NameMapEntry
 from models_catalog.services.name_map import NameChange
@@ -14,6 +17,7 @@ from models_catalog.services.name_map import NameChange
 COLUMNS = ("old_name", "kind", "callable_name", "bill_as_called", "reason", "approved_by")
 LARGEST_BYTES = 4 * 1024 * 1024
 MOST_LINES = 20_000
+NOT_A_MAP = gettext_noop("This is not a name map in CSV: UTF-8 with the columns old_name, kind, callable_name.")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
@@ -42,37 +46,37 @@ def from_csv(data: bytes) -> list[NameChange]:
 
     A line of the kind "remove" takes the old name out of the map."""
     if len(data) > LARGEST_BYTES:
-        raise UnreadableCsv(f"The file is larger than {LARGEST_BYTES // 1024 // 1024} MB.")
+        raise UnreadableCsv(_("The file is larger than %(limit)d MB.") % {"limit": LARGEST_BYTES // 1024 // 1024})
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableCsv("The file is not UTF-8.") from None
+        raise UnreadableCsv(_("The file is not UTF-8.")) from None
     if "\x00" in text:
-        raise UnreadableCsv
+        raise UnreadableCsv(_(NOT_A_MAP))
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     try:
         columns = set(reader.fieldnames or ())
         if not {"old_name", "kind", "callable_name"} <= columns or not columns <= set(COLUMNS):
-            raise UnreadableCsv
+            raise UnreadableCsv(_(NOT_A_MAP))
         return [_change(row, number) for number, row in enumerate(_limited(reader), start=2)]
     except csv.Error as error:
-        raise UnreadableCsv(f"After line {reader.line_num}: {error}.") from None
+        raise UnreadableCsv(_("After line %(number)d: %(problem)s.") % {"number": reader.line_num, "problem": error}) from None
 
 
 def _limited(reader: "csv.DictReader[str]") -> Iterable[dict[str, str]]:
     for count, row in enumerate(reader):
         if count >= MOST_LINES:
-            raise UnreadableCsv(f"The file has more than {MOST_LINES} lines.")
+            raise UnreadableCsv(_("The file has more than %(limit)d lines.") % {"limit": MOST_LINES})
         yield row
 
 
 def _change(row: dict[str, str], number: int) -> NameChange:
     if "" in row or None in row.values():
-        raise UnreadableCsv(f"Line {number} has another number of cells than the first line.")
+        raise UnreadableCsv(_("Line %(number)d has another number of cells than the first line.") % {"number": number})
     cells = {name: _unguard(cell) for name, cell in row.items()}
     bill = cells.get("bill_as_called", "yes").strip().lower() or "yes"
     if bill not in ("yes", "no"):
-        raise UnreadableCsv(f"Line {number}: bill_as_called is yes or no.")
+        raise UnreadableCsv(_("Line %(number)d: bill_as_called is yes or no.") % {"number": number})
     return NameChange(
         old_name=cells["old_name"],
         kind=cells["kind"].strip().replace("remove", ""),

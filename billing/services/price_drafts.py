@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.rights import require
@@ -103,7 +104,7 @@ def _hold(draft: PriceVersion) -> None:
     """One writer per book; who comes late finds the draft gone."""
     lock_book(draft.book_id)
     if not PriceVersion.objects.filter(pk=draft.pk, published_at=None).exists():
-        raise NotADraft
+        raise NotADraft(_("This version is published. It never changes; start a draft from it."))
     draft.refresh_from_db()
 
 

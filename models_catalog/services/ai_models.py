@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from models_catalog.errors import NameTaken, UnknownModels
 from models_catalog.hooks import CatalogChange, announce
@@ -45,7 +46,7 @@ def create_model(*, actor_name: str, figures: ModelFigures, reason: str = "") ->
         with transaction.atomic():
             model.save(force_insert=True)
     except IntegrityError:
-        raise NameTaken(f"There is already a model named {figures.name}.") from None
+        raise NameTaken(_("There is already a model named %(name)s.") % {"name": figures.name}) from None
     announce([_created(model, figures, actor_name, reason)])
     return model
 
@@ -97,9 +98,9 @@ def set_access(*, actor_name: str, model: AIModel, group_codes: Collection[str],
 def add_access(*, actor_name: str, grants: Iterable[tuple[str, str]], reason: str = "") -> int:
     """Let groups call models, as (model name, group code) pairs, and take nothing away; returns how many were new."""
     wanted = set(grants)
-    models = {model.name: model for model in AIModel.objects.filter(name__in={name for name, _ in wanted})}
-    if missing := sorted({name for name, _ in wanted} - set(models)):
-        raise UnknownModels(f"Not in the catalogue: {', '.join(missing)}.", models=missing)
+    models = {model.name: model for model in AIModel.objects.filter(name__in={name for name, _code in wanted})}
+    if missing := sorted({name for name, _code in wanted} - set(models)):
+        raise UnknownModels(_("Not in the catalogue: %(names)s.") % {"names": ", ".join(missing)}, models=missing)
     was: dict[str, set[str]] = {name: set() for name in models}
     for name, code in ModelAccess.objects.filter(model__name__in=list(models)).values_list("model__name", "group_code"):
         was[name].add(code)

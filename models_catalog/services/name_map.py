@@ -8,12 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from models_catalog.errors import NameMapMoved, NameMapRefused
 from models_catalog.hooks import CatalogChange, announce
 from models_catalog.models import AIModel, NameMapEntry, NameMapVersion
 
 Kind = NameMapEntry.Kind
+MOVED = gettext_noop("The name map has been published by somebody else meanwhile; look at it again.")
+PROBLEMS = {
+    "named_twice": gettext_noop("named twice"),
+    "no_old_name": gettext_noop("no usable old name"),
+    "unknown_kind": gettext_noop("no such kind"),
+    "retired_has_target": gettext_noop("a retired name leads nowhere"),
+    "no_target": gettext_noop("no called name"),
+    "target_not_callable": gettext_noop("the called name is no active model"),
+    "same_means_same_name": gettext_noop("“same” means the same name, every other kind another one"),
+    "target_is_mapped_elsewhere": gettext_noop("the called name is itself led elsewhere"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ def publish_name_map(
             return _publish(actor_name, wanted, reason, expected_version)
     except IntegrityError:
         # Somebody published the same number at the same moment; the unique constraint let one of us through.
-        raise NameMapMoved from None
+        raise NameMapMoved(_(MOVED)) from None
 
 
 def _publish(
@@ -50,7 +63,7 @@ def _publish(
 ) -> NameMapVersion | None:
     newest = NameMapVersion.objects.aggregate(n=models.Max("number"))["n"] or 0
     if expected_version is not None and expected_version != newest:
-        raise NameMapMoved
+        raise NameMapMoved(_(MOVED))
     current = {
         entry.old_name: entry for entry in NameMapEntry.objects.filter(until_version=None).select_related("callable_model")
     }
@@ -157,5 +170,5 @@ def _wanted_line(change: NameChange) -> dict[str, str | bool] | None:
 
 
 def _summary(problems: list[dict[str, str]]) -> str:
-    shown = ", ".join(f"{line['old_name']} ({line['problem']})" for line in problems[:10])
-    return f"{len(problems)} lines cannot be published: {shown}"
+    shown = "; ".join(f"{line['old_name']}: {_(PROBLEMS[line['problem']])}" for line in problems[:10])
+    return _("%(count)d lines cannot be published: %(lines)s") % {"count": len(problems), "lines": shown}

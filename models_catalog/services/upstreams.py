@@ -5,6 +5,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from config.foundation.crypto import seal
 from models_catalog.errors import CredentialMissing, EmptyCredential, NameTaken, UnknownModels, UnusableAddress
@@ -44,7 +45,7 @@ def create_provider(
         with transaction.atomic():
             provider.save(force_insert=True)
     except IntegrityError:
-        raise NameTaken(f"There is already a provider with the code {code}.") from None
+        raise NameTaken(_("There is already a provider with the code %(code)s.") % {"code": code}) from None
     after = {"code": code, "name": name, "protocol": str(protocol), "website": website}
     announce([CatalogChange("provider.created", provider, actor_name, {}, after, reason)])
     return provider
@@ -131,7 +132,7 @@ def update_upstream(*, actor_name: str, upstream: Upstream, reason: str = "", **
 def set_upstream_state(*, actor_name: str, upstream: Upstream, state: str, reason: str = "") -> Upstream:
     """Enable or disable; one that waits for a credential cannot be enabled, it is enabled by getting it."""
     if upstream.state == Upstream.State.NEEDS_CREDENTIAL and state == Upstream.State.ENABLED:
-        raise CredentialMissing
+        raise CredentialMissing(_("The upstream has no credential yet, so it cannot be enabled."))
     before, after = apply_fields(upstream, {"state": state})
     if after:
         checked(upstream)
@@ -144,7 +145,7 @@ def set_upstream_state(*, actor_name: str, upstream: Upstream, state: str, reaso
 def set_credential(*, actor_name: str, upstream: Upstream, credential: str, reason: str = "") -> Upstream:
     """Seal a new credential; an upstream that waited for one becomes enabled. The trail holds the tail alone."""
     if not credential.strip():
-        raise EmptyCredential
+        raise EmptyCredential(_("A credential cannot be empty."))
     before = {"credential_tail": upstream.credential_tail, "state": upstream.state}
     _seal_into(upstream, credential)
     if upstream.state == Upstream.State.NEEDS_CREDENTIAL:
@@ -167,7 +168,7 @@ def serve_models(
     """Let the upstream serve these models: our name to its name ("" for the same). ``replace`` ends all others."""
     models = {model.name: model for model in AIModel.objects.filter(name__in=list(served))}
     if missing := sorted(set(served) - set(models)):
-        raise UnknownModels(f"Not in the catalogue: {', '.join(missing)}.", models=missing)
+        raise UnknownModels(_("Not in the catalogue: %(names)s.") % {"names": ", ".join(missing)}, models=missing)
     was = dict(UpstreamModel.objects.filter(upstream=upstream).values_list("model__name", "upstream_name"))
     wanted = {name: upstream_name or name for name, upstream_name in served.items()}
     after = wanted if replace else {**was, **wanted}
@@ -199,14 +200,17 @@ def serve_models(
 def usable_address(base_url: str) -> str:
     """The address as it is stored: no slash and no ``/v1`` at the end; raises UnusableAddress."""
     text = base_url.strip()
+    # A refusal does not repeat the address: what makes it unusable may be a password.
+    refusal = UnusableAddress(
+        _("A base URL is http or https, with a host, and without user name, password, query or fragment.")
+    )
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        raise UnusableAddress from None
-    # A refusal does not repeat the address: what makes it unusable may be a password.
+        raise refusal from None
     if not usable or "@" in parts.netloc or parts.query or parts.fragment or any(char.isspace() for char in text):
-        raise UnusableAddress
+        raise refusal
     return text.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
