@@ -31,7 +31,7 @@ def explain_access(actor: User, key_id: int, model: str, *, address: str = "", s
     ``address`` "" stands for an address inside the key's networks. Raises NotFound for a key that is not the actor's
     to see. Give ``snapshot`` to ask for many keys in a row.
     """
-    _require_key(actor, key_id)
+    key_for(actor, key_id)
     with connection.cursor() as cursor:
         key = load_key(cursor, key_id)
     if key is None:
@@ -43,7 +43,7 @@ def explain_access(actor: User, key_id: int, model: str, *, address: str = "", s
 
 def models_open_to(actor: User, key_id: int) -> list[str]:
     """The names a call with this key would be admitted for, as ``GET /v1/models`` lists them."""
-    _require_key(actor, key_id)
+    key_for(actor, key_id)
     with connection.cursor() as cursor:
         key = load_key(cursor, key_id)
     if key is None:
@@ -60,7 +60,3 @@ def relays(actor: User) -> QuerySet[RelayInstance]:
 def old_entries(actor: User) -> QuerySet[OldEntry]:
     require(actor, "migrations.view")
     return OldEntry.objects.order_by("name")
-
-
-def _require_key(actor: User, key_id: int) -> None:
-    key_for(actor, key_id)

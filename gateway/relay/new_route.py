@@ -34,6 +34,7 @@ STREAM_TIMED_OUT = Denial(
     Outcome.TIMEOUT, 200, "stream_timeout", "The answer took too long and was cut off. What came was charged."
 )
 CLIENT_GONE = 499
+RELAY_STOPPED = "relay_stopped"
 # An upstream that only says that it is still there is believed for so long; then its words go out, and no other is tried.
 PATIENCE_MS = 15_000
 
@@ -42,18 +43,14 @@ async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     """Answer one admitted call."""
     if not await _reserve(runtime, call, exchange):
         return
-    runtime.open_calls += 1
-    exchange.watch()
-    try:
-        await _forward(runtime, call, exchange)
-    except AttemptFailed as failed:
-        denial = failed.denial
-        runtime.end(call, call.failed(denial.outcome, denial.http_status, denial.code))
-        extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
-        await exchange.reply(denial.http_status, error_body(denial, failed.param), extra=extra)
-    finally:
-        runtime.open_calls -= 1
-        exchange.unwatch()
+    with runtime.serving(exchange):
+        try:
+            await _forward(runtime, call, exchange)
+        except AttemptFailed as failed:
+            denial = failed.denial
+            runtime.end(call, call.failed(denial.outcome, denial.http_status, denial.code))
+            extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
+            await exchange.reply(denial.http_status, error_body(denial, failed.param), extra=extra)
 
 
 async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
@@ -106,10 +103,12 @@ async def _forward(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
             if not failed.may_retry or n == len(candidates) or seconds <= 1:
                 raise
         except asyncio.CancelledError:
-            # Nothing has reached the client yet, or the attempt would have settled it.
-            runtime.end(call, call.charged(call.counted(0), Outcome.CANCELLED, CLIENT_GONE, "client_gone"))
+            # Nothing has reached the client yet, or the attempt would have settled it. One who leaves pays for the input;
+            # when it is us who stop, nobody does.
             if exchange.is_gone:
+                runtime.end(call, call.charged(call.counted(0), Outcome.CANCELLED, CLIENT_GONE, "client_gone"))
                 return
+            runtime.end(call, call.failed(Outcome.CANCELLED, 503, RELAY_STOPPED))
             raise
 
 
@@ -183,10 +182,11 @@ async def _stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate:
         error = broken
     except asyncio.CancelledError:
         response.close()
-        call.note_attempt(candidate.upstream.id, 200, since, "client_gone")
+        code = "client_gone" if exchange.is_gone else RELAY_STOPPED
+        call.note_attempt(candidate.upstream.id, 200, since, code)
         if not exchange.is_started:
             raise
-        _settle_stream(runtime, call, candidate, reader, Outcome.CANCELLED, "client_gone")
+        _settle_stream(runtime, call, candidate, reader, Outcome.CANCELLED, code)
         if exchange.is_gone:
             return
         raise

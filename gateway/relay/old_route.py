@@ -48,9 +48,14 @@ async def forward(
     runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: bytes
 ) -> None:
     """Pass the request on and stream the answer back, whatever it is."""
+    with runtime.serving(exchange):
+        await _forward(runtime, call, exchange, method, path, query, body)
+
+
+async def _forward(
+    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: bytes
+) -> None:
     since = since_now()
-    runtime.open_calls += 1
-    exchange.watch()
     status = 0
     try:
         url = URL(
@@ -69,7 +74,7 @@ async def forward(
             await _send_back(response, call, exchange)
         _record(runtime, call, _outcome(status), status, "" if status < 400 else f"old_entry_{status}", since)
     except asyncio.CancelledError:
-        _record(runtime, call, Outcome.CANCELLED, CLIENT_GONE, "client_gone", since)
+        _record(runtime, call, Outcome.CANCELLED, CLIENT_GONE, "client_gone" if exchange.is_gone else "relay_stopped", since)
         if not exchange.is_gone:
             raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -80,9 +85,6 @@ async def forward(
         else:
             _record(runtime, call, denial.outcome, denial.http_status, denial.code, since)
             await exchange.reply(denial.http_status, error_body(denial))
-    finally:
-        runtime.open_calls -= 1
-        exchange.unwatch()
 
 
 async def _send_back(response: aiohttp.ClientResponse, call: Call, exchange: Exchange) -> None:

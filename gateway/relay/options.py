@@ -5,7 +5,7 @@ from functools import cache
 
 from django.conf import settings
 
-DEFAULT_BODY_BYTES = 32 * 1024 * 1024
+BODY_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,6 @@ def options() -> Options:
     return Options(
         hold_seconds=settings.HOLD_SECONDS,
         upstream_seconds=settings.UPSTREAM_TIMEOUT_SECONDS,
-        body_limit=getattr(settings, "RELAY_BODY_LIMIT_BYTES", DEFAULT_BODY_BYTES),
+        body_limit=BODY_BYTES,
         is_behind_proxy=settings.SECURE_PROXY_SSL_HEADER is not None,
     )

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import psycopg
@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 LAST_USE_SECONDS = 5.0
-STOP_SECONDS = 10.0
+# A graceful stop waits this long for calls to end, and then that long for their ends to be written.
+PATIENCE_SECONDS = 4.0
+STOP_SECONDS = 4.0
 # A relay that was not heard of for a day is forgotten.
 HEARTBEAT_SQL = """
 WITH gone AS (DELETE FROM gateway_relayinstance WHERE seen_at < now() - interval '1 day' AND name <> %(name)s)
@@ -38,7 +40,7 @@ FAREWELL_SQL = "DELETE FROM gateway_relayinstance WHERE name = %s"
 
 
 class Runtime:
-    """``open_calls`` counts the calls being served now."""
+    """Started once, stopped once; between the two it serves calls."""
 
     session: aiohttp.ClientSession
     old_session: aiohttp.ClientSession
@@ -49,7 +51,7 @@ class Runtime:
         self.recorder = Recorder()
         self.last_use = LastUse()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
-        self.open_calls = 0
+        self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
         self._started_at = time.time()
         self._line = Line()
@@ -74,10 +76,12 @@ class Runtime:
         ]
 
     async def stop(self) -> None:
-        """Write what waits, then close everything; nothing that was served is lost by a graceful stop."""
-        deadline = time.monotonic() + STOP_SECONDS
-        while self.open_calls and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        """Let calls end, settle those that do not, write what waits, close everything: a graceful stop loses nothing."""
+        if self._open:
+            await asyncio.wait(self._open, timeout=PATIENCE_SECONDS)
+        for call in self._open:
+            call.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,6 +96,24 @@ class Runtime:
         await self.session.close()
         await self.old_session.close()
 
+    @property
+    def open_calls(self) -> int:
+        """Calls being served now."""
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def serving(self, exchange: Exchange) -> Iterator[None]:
+        """While inside, the running task is an open call: it is cancelled when its client goes away or the relay stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        exchange.watch()
+        try:
+            yield
+        finally:
+            exchange.unwatch()
+            self._open.discard(task)
+
     def end(self, call: Call, event: CallEvent) -> None:
         """Take the one end of a call; a second one is not looked at."""
         if call.is_settled:
@@ -105,7 +127,7 @@ class Runtime:
         await exchange.refuse(denial)
 
     async def _heartbeat(self) -> None:
-        snapshot = self.config.snapshot
+        snapshot = await self.config.ready(3.0)
         named = {
             "name": self.name,
             "started": self._started_at,

@@ -20,7 +20,7 @@ from billing.services import ledger
 from gateway.models import RelayInstance
 from gateway.services import remember_old_entry, set_routes
 from tests.gateway.servers import Server, free_port, running, start_relay, test_database_url, until
-from tests.gateway.world import World, balance, held
+from tests.gateway.world import World, balance, held, log_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -101,6 +101,26 @@ def test_a_graceful_stop_writes_everything(world: World):
     assert RequestLog.objects.filter(user_id=person.pk).count() == len(ids) == 30
     assert (balance(person), held(person)) == (1_000_000_000 - 30 * 130, 0)
     assert not RelayInstance.objects.filter(name="stopped").exists()
+
+
+def test_a_stop_in_the_middle_of_a_stream_charges_what_came(world: World):
+    person = world.person("1")
+    _, clear = world.key(person)
+    with running(start_relay(RELAY_NAME="stopped early")) as server:
+        body = {"model": "demo-slow", "stream": True, "messages": [{"role": "user", "content": "hi [[usage 1000 500]]"}]}
+        headers = {"Authorization": f"Bearer {clear}"}
+        url = f"{server.url}/v1/chat/completions"
+        with httpx.stream("POST", url, json=body, headers=headers, timeout=20) as answer:
+            request_id = answer.headers["x-request-id"]
+            next(answer.iter_raw())
+            server.stop()
+    row = log_of(request_id)
+    # The server hangs up on the client before it tells the relay to stop, so the relay may not know whose doing it was.
+    assert row.error_code in {"relay_stopped", "client_gone"}
+    assert (row.outcome, row.usage_source) == ("cancelled", "estimated")
+    assert 0 < row.output_tokens < 100
+    assert (balance(person), held(person)) == (1_000_000_000 - row.cost_nano, 0)
+    call_command("ledger_check")
 
 
 def test_a_flushed_redis_loses_nothing(world: World):
