@@ -291,3 +291,25 @@ def test_an_open_hold_cannot_be_removed() -> None:
     hold(user, 10)
     with pytest.raises(DatabaseError), transaction.atomic():
         Hold.objects.all().delete()
+
+
+def test_no_result_means_no_charge() -> None:
+    """R025: of 200 calls 40 give no result (upstream error, timeout, cut stream, never reported): their net charge is 0
+    once the sweeper has run, and each of them shows a hold that was given back."""
+    user, purse = rich(amount=1_000_000)
+    requests = [wants(user, 100, seconds=60) for _ in range(200)]
+    ledger.reserve(requests)
+    failures = ["upstream_error", "timeout", "cut_stream", None] * 10
+    events = [ledger.CallEvent(request.request_id, 70, True, "", {"outcome": "ok"}) for request in requests[40:]]
+    for request, outcome in zip(requests[:40], failures, strict=True):
+        if outcome:
+            events.append(ledger.CallEvent(request.request_id, 0, True, "", {"outcome": outcome}))
+    assert {x.status for x in ledger.record_calls(events)} == {"recorded"}
+    assert ledger.expire_holds(at=now() + timedelta(seconds=61)) == 10
+    failed = [request.request_id for request in requests[:40]]
+    assert not LedgerEntry.objects.filter(transaction_id__in=failed).exists()
+    assert RequestLog.objects.filter(id__in=failed, cost_nano=0, held_nano=100).exclude(outcome="ok").count() == 40
+    states = Hold.objects.filter(pk__in=failed).values_list("state", flat=True)
+    assert sorted(states) == ["expired"] * 10 + ["released"] * 30
+    assert figures(purse) == (1_000_000 - 160 * 70, 0)
+    assert broken() == {}
