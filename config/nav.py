@@ -70,7 +70,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
             Link("audit_list", _("Audit"), "shield", "audit.view", family=("audit_",)),
             Link("health", _("Health"), "heart-pulse", "catalog.manage"),
-            Link("admin:index", _("Admin"), "settings", "catalog.manage"),
+            Link("admin:index", _("Admin"), "settings", "people.view"),
         ],
     ),
 ]

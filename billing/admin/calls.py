@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -78,7 +78,14 @@ class RequestLogAdmin(ReadOnlyAdmin):
         try:
             request_id = uuid.UUID(term)
         except ValueError:
-            person = User.objects.filter(username=term).values_list("pk", flat=True).first()
-            found = Q(asked_model=term) | Q(user_id=person if person else -1)
-            return queryset.filter(found | Q(key_tail=term) if len(term) == 4 else found), False
+            return queryset.filter(**self._meant(term)), False
         return queryset.filter(id=request_id, started_at=uuid7_time(request_id)), False
+
+    def _meant(self, term: str) -> dict[str, Any]:
+        """One condition, so that one index serves it: an OR of three would read the table backwards to its beginning."""
+        person = User.objects.filter(username=term).values_list("pk", flat=True).first()
+        if person is not None:
+            return {"user_id": person}
+        if len(term) == 4 and RequestLog.objects.filter(key_tail=term).exists():
+            return {"key_tail": term}
+        return {"asked_model": term}

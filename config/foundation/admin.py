@@ -82,6 +82,10 @@ class PortalAdmin(ByRight, ModelAdmin):
         actions.pop("delete_selected", None)
         return actions
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # PostgreSQL refuses the byte in any text; such an object cannot be.
+        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+
     def write(self, request: HttpRequest, instance: Any, form: forms.ModelForm, change: bool) -> Any:
         """Write through services and return the saved object; ``instance`` is the stored row, or None for a new one."""
         raise NotImplementedError

@@ -49,6 +49,11 @@ class PortalViewSet(viewsets.GenericViewSet):
     keyset_ordering: ClassVar[str | tuple[str, ...]] = "-pk"
     rights: ClassVar[Mapping[str, str]] = {}
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if any("\x00" in value for values in request.query_params.lists() for value in (values[0], *values[1])):
+            raise InvalidInput("A query cannot hold a null character.")
+
     @property
     def actor(self) -> Any:
         """The person who asks, in the terms of the services."""

@@ -107,3 +107,21 @@ def test_the_name_map_shows_what_is_in_force_and_its_history_when_asked(world: W
     address = reverse("admin:models_catalog_namemapentry_changelist")
     assert [row.kind for row in client.get(address).context["cl"].result_list] == ["retired"]
     assert len(client.get(address, {"in_force": "all"}).context["cl"].result_list) == 2
+
+
+@pytest.mark.parametrize(
+    "term", ["%", "'; --", '"', "x" * 300, "-1", "99999999999999999999", "0" * 32, "\u4f60\u597d", "a\x00b"]
+)
+def test_no_search_term_breaks_a_list(world: World, client: Client, term: str) -> None:
+    client.force_login(world.people[Role.ADMIN])
+    for label in TABLE:
+        answer = client.get(reverse(f"admin:{label.replace('.', '_')}_changelist"), {"q": term})
+        assert answer.status_code in (200, 302), label
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "abc", "99999999999999999999", "%00", "'"])
+def test_no_object_id_breaks_a_page(world: World, client: Client, number: str) -> None:
+    client.force_login(world.people[Role.ADMIN])
+    for label in TABLE:
+        answer = client.get(f"/admin/{label.replace('.', '/')}/{number}/change/")
+        assert answer.status_code in (302, 404), label
