@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as __
+from django.utils.translation import gettext_lazy
 
 from billing.models import RequestLog
 from config.foundation.money import format_usd
@@ -40,103 +40,129 @@ class Explanation:
 
 BY_CODE: Mapping[str, Reason] = {
     "missing_api_key": Reason(
-        __("The call carried no API key."), __("Set the key in the client as a bearer token, then call again.")
+        gettext_lazy("The call carried no API key."),
+        gettext_lazy("Set the key in the client as a bearer token, then call again."),
     ),
     "invalid_api_key": Reason(
-        __("The key of the call is not known here, was revoked, or its secret has ended."),
-        __("Compare the last four characters with those on the Keys page; if none fits, rotate or issue a key."),
+        gettext_lazy("The key of the call is not known here, was revoked, or its secret has ended."),
+        gettext_lazy("Compare the last four characters with those on the Keys page; if none fits, rotate or issue a key."),
     ),
     "api_key_disabled": Reason(
-        __("The key is disabled."), __("Enable it on its page, or use another key. If the operators stopped it, ask them.")
+        gettext_lazy("The key is disabled."),
+        gettext_lazy("Enable it on its page, or use another key. If the operators stopped it, ask them."),
     ),
     "api_key_expired": Reason(
-        __("The key, or this secret of it, is past its end."), __("Move its end on the key's page, or rotate it.")
+        gettext_lazy("The key, or this secret of it, is past its end."),
+        gettext_lazy("Move its end on the key's page, or rotate it."),
     ),
-    "key_closed": Reason(__("The key is closed at this entry."), __("Ask the operators which entry the key belongs to now.")),
-    "account_disabled": Reason(__("The account behind the key is not active."), __("Ask the operators to enable the account.")),
+    "key_closed": Reason(
+        gettext_lazy("The key is closed at this entry."), gettext_lazy("Ask the operators which entry the key belongs to now.")
+    ),
+    "account_disabled": Reason(
+        gettext_lazy("The account behind the key is not active."), gettext_lazy("Ask the operators to enable the account.")
+    ),
     "network_not_allowed": Reason(
-        __("The key may not be used from the network the call came from."),
-        __("Add the network on the key's page, or call from an allowed one."),
+        gettext_lazy("The key may not be used from the network the call came from."),
+        gettext_lazy("Add the network on the key's page, or call from an allowed one."),
     ),
     "channel_pin_not_allowed": Reason(
-        __("The key was sent with a suffix after a dash, which only old gateways understood."), __("Send the key without it.")
+        gettext_lazy("The key was sent with a suffix after a dash, which only old gateways understood."),
+        gettext_lazy("Send the key without it."),
     ),
     "group_not_allowed": Reason(
-        __("The group chosen for the key is not open to its owner."), __("Choose another group for the key.")
+        gettext_lazy("The group chosen for the key is not open to its owner."),
+        gettext_lazy("Choose another group for the key."),
     ),
     "model_not_allowed_for_key": Reason(
-        __("The key names the models it may call, and this one is not among them."),
-        __("Add the model on the key's page, or use another key."),
+        gettext_lazy("The key names the models it may call, and this one is not among them."),
+        gettext_lazy("Add the model on the key's page, or use another key."),
     ),
     "model_not_available_for_group": Reason(
-        __("This model is not open to the account."), __("Choose one from the Models page, or ask for access.")
+        gettext_lazy("This model is not open to the account."),
+        gettext_lazy("Choose one from the Models page, or ask for access."),
     ),
     "model_not_found": Reason(
-        __("There is no model of this name."), __("Copy the name from the Models page; names are case-sensitive.")
+        gettext_lazy("There is no model of this name."),
+        gettext_lazy("Copy the name from the Models page; names are case-sensitive."),
     ),
     "model_not_priced": Reason(
-        __("The model has no price yet, and nothing is served without a price."), __("Ask the operators to price the model.")
+        gettext_lazy("The model has no price yet, and nothing is served without a price."),
+        gettext_lazy("Ask the operators to price the model."),
     ),
-    "model_required": Reason(__("The request names no model."), __("Set “model” in the request.")),
+    "model_required": Reason(gettext_lazy("The request names no model."), gettext_lazy("Set “model” in the request.")),
     "insufficient_quota": Reason(
-        __("The balance did not cover what this call could have cost."),
-        __("Top up, redeem a code, or lower max_tokens so that less has to be held."),
+        gettext_lazy("The balance did not cover what this call could have cost."),
+        gettext_lazy("Top up, redeem a code, or lower max_tokens so that less has to be held."),
     ),
     "key_limit_reached": Reason(
-        __("The key's own spending limit did not cover this call; the balance was not the reason."),
-        __("Raise the limit on the key's page, or use another key."),
+        gettext_lazy("The key's own spending limit did not cover this call; the balance was not the reason."),
+        gettext_lazy("Raise the limit on the key's page, or use another key."),
     ),
     "old_entry_unavailable": Reason(
-        __("The old entry this key belongs to could not be reached."), __("Try again shortly; if it stays, tell support."), True
+        gettext_lazy("The old entry this key belongs to could not be reached."),
+        gettext_lazy("Try again shortly; if it stays, tell support."),
+        True,
     ),
     "service_unavailable": Reason(
-        __("The entry could not take calls at that moment."), __("Try again shortly; clients that retry do so by themselves.")
+        gettext_lazy("The entry could not take calls at that moment."),
+        gettext_lazy("Try again shortly; clients that retry do so by themselves."),
     ),
     "hold_expired": Reason(
-        __("The call never reported an end, so its hold was given back after its time."),
-        __("Call again. If it happens often, tell support the request id."),
+        gettext_lazy("The call never reported an end, so its hold was given back after its time."),
+        gettext_lazy("Call again. If it happens often, tell support the request id."),
     ),
 }
 BY_OUTCOME: Mapping[str, Reason] = {
-    Outcome.OK: Reason(__("The call was answered in full."), __("Nothing to do.")),
+    Outcome.OK: Reason(gettext_lazy("The call was answered in full."), gettext_lazy("Nothing to do.")),
     Outcome.CLIENT_ERROR: Reason(
-        __("The request itself was refused: a parameter or the format was wrong."),
-        __("Read the error message your client received and correct the request."),
+        gettext_lazy("The request itself was refused: a parameter or the format was wrong."),
+        gettext_lazy("Read the error message your client received and correct the request."),
     ),
     Outcome.BAD_KEY: Reason(
-        __("The key was not accepted."), __("Compare the last four characters with those on the Keys page.")
+        gettext_lazy("The key was not accepted."), gettext_lazy("Compare the last four characters with those on the Keys page.")
     ),
-    Outcome.NO_RIGHTS: Reason(__("The key has no right to this call."), __("Check the key's models, networks and state.")),
+    Outcome.NO_RIGHTS: Reason(
+        gettext_lazy("The key has no right to this call."), gettext_lazy("Check the key's models, networks and state.")
+    ),
     Outcome.NO_BALANCE: BY_CODE["insufficient_quota"],
     Outcome.RATE_LIMITED: Reason(
-        __("Too many calls came in too short a time."),
-        __("Wait a little and call again, slower or with fewer in parallel."),
+        gettext_lazy("Too many calls came in too short a time."),
+        gettext_lazy("Wait a little and call again, slower or with fewer in parallel."),
         True,
     ),
     Outcome.UNKNOWN_MODEL: BY_CODE["model_not_found"],
     Outcome.MODEL_UNAVAILABLE: Reason(
-        __("The model exists, but nothing that serves it was available."),
-        __("Try again in some minutes, or use another model meanwhile."),
+        gettext_lazy("The model exists, but nothing that serves it was available."),
+        gettext_lazy("Try again in some minutes, or use another model meanwhile."),
         True,
     ),
     Outcome.UPSTREAM_ERROR: Reason(
-        __("The service behind the model failed."), __("Call again; if it stays, use another model meanwhile."), True
+        gettext_lazy("The service behind the model failed."),
+        gettext_lazy("Call again; if it stays, use another model meanwhile."),
+        True,
     ),
     Outcome.TIMEOUT: Reason(
-        __("No answer came in time."), __("Call again, with a shorter prompt or a smaller max_tokens if it stays."), True
+        gettext_lazy("No answer came in time."),
+        gettext_lazy("Call again, with a shorter prompt or a smaller max_tokens if it stays."),
+        True,
     ),
     Outcome.CUT_STREAM: Reason(
-        __("The answer began and broke off before its end."), __("Call again; what arrived until then may be incomplete."), True
+        gettext_lazy("The answer began and broke off before its end."),
+        gettext_lazy("Call again; what arrived until then may be incomplete."),
+        True,
     ),
     Outcome.CANCELLED: Reason(
-        __("The client closed the connection before the answer was complete."),
-        __("If nobody did that on purpose, raise the client's time limit."),
+        gettext_lazy("The client closed the connection before the answer was complete."),
+        gettext_lazy("If nobody did that on purpose, raise the client's time limit."),
     ),
     Outcome.UNSUPPORTED_INPUT: Reason(
-        __("The model cannot take this kind of input."), __("Remove it, or choose a model that can, on the Models page.")
+        gettext_lazy("The model cannot take this kind of input."),
+        gettext_lazy("Remove it, or choose a model that can, on the Models page."),
     ),
 }
-_UNKNOWN = Reason(__("The call did not end well."), __("Call again; if it stays, tell support the request id."))
+_UNKNOWN = Reason(
+    gettext_lazy("The call did not end well."), gettext_lazy("Call again; if it stays, tell support the request id.")
+)
 
 
 def explain_call(call: RequestLog) -> Explanation:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group, User
 from billing.models import LedgerAccount, LedgerEntry
@@ -67,10 +68,10 @@ class FindForm(_Filters):
 
     period = forms.ChoiceField(label=_("Period"), choices=PERIODS, required=False, initial="7")
     since = forms.DateTimeField(
-        label=_("From"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        label=pgettext_lazy("time", "From"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     )
     until = forms.DateTimeField(
-        label=_("To"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        label=pgettext_lazy("time", "To"), required=False, widget=DATETIME, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
     )
     tail = forms.RegexField(label=_("Key tail"), regex=r"^[A-Za-z0-9]{4}$", required=False, max_length=4)
     model = forms.CharField(label=_("Model asked for"), max_length=255, required=False)

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import OutboundMail
 from gateway.models import OldEntry
@@ -156,7 +157,7 @@ class Wave(models.Model):
         SWITCHING = "switching", _("switching")
         SWITCHED = "switched", _("switched")
         OBSERVING = "observing", _("observing")
-        SETTLED = "settled", _("settled")
+        SETTLED = "settled", pgettext_lazy("batch", "settled")
         GOING_BACK = "going_back", _("going back")
         GONE_BACK = "gone_back", _("gone back")
 

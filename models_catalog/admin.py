@@ -9,7 +9,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
@@ -250,13 +250,17 @@ class NameMapEntryAdmin(ReadOnlyAdmin):
             except PortalError as error:
                 form.add_error(None, error.message)
             else:
-                said = _t("Version %s is published.") % version.number if version else _t("Nothing differs from the map.")
+                said = (
+                    gettext("Version %s is published.") % version.number
+                    if version
+                    else gettext("Nothing differs from the map.")
+                )
                 messages.success(request, said)
                 return HttpResponseRedirect(reverse("admin:models_catalog_namemapentry_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _t("Publish changes of the name map"),
+            "title": gettext("Publish changes of the name map"),
             "form": form,
         }
         return TemplateResponse(request, "admin/models_catalog/name_map_publish.html", context)

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class OutboundMail(models.Model):
@@ -22,7 +23,7 @@ class OutboundMail(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="mails")
-    to_address = models.EmailField(_("to"))
+    to_address = models.EmailField(pgettext_lazy("mail", "to"))
     kind = models.CharField(_("kind"), max_length=64, db_index=True)
     language = models.CharField(_("language"), max_length=16, default="en")
     subject = models.CharField(_("subject"), max_length=255)
