@@ -53,7 +53,7 @@ check: dev-packages
 	$(WITH_SERVERS) $(VENV)/python manage.py makemigrations --check --dry-run
 
 bench: dev-packages
-	$(WITH_SERVERS) $(VENV)/python -m bench $(ARGS)
+	$(TEST_ENV) $(VENV)/python -m config.stack.run --durable -- $(VENV)/python -m bench $(ARGS)
 
 pictures: dev-packages
 	@$(VENV)/python manage.py compile_messages --verbosity 0

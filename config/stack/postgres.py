@@ -36,6 +36,8 @@ class PostgresServer:
     data: Path
     log: Path
     is_temporary: bool = False
+    # Written to the disk before a commit answers, as in production; only throw-away data may do without.
+    is_durable: bool = True
     identity: Identity | None = None
     programs: Postgres | None = None
     child: Child | None = None
@@ -104,7 +106,7 @@ class PostgresServer:
         assert self.sockets
         command = [*self.identity.prefix, str(self.programs.folder / "postgres"), "-D", str(self.data)]
         command += ["-k", str(self.sockets), "-p", str(PORT)]
-        for name, value in (SETTINGS | (UNSAFE_BUT_QUICK if self.is_temporary else {})).items():
+        for name, value in (SETTINGS | ({} if self.is_durable else UNSAFE_BUT_QUICK)).items():
             command += ["-c", f"{name}={value}"]
         # SIGINT is PostgreSQL's "fast" stop: open transactions are rolled back, the data are left clean.
         child = Child(

@@ -1,4 +1,4 @@
-"""Run one command with the servers up: ``python -m config.stack.run [--keep] -- pytest -x``.
+"""Run one command with the servers up: ``python -m config.stack.run [--keep | --durable] -- pytest -x``.
 
 Starts what DATABASE_URL and REDIS_URL do not name, exports both, runs the command, stops what it started and returns the
 command's exit code. Without ``--keep`` the data are temporary and written without waiting for the disk.
@@ -21,13 +21,14 @@ from config.stack.servers import Servers, remove, temporary_folder
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m config.stack.run", description="Run a command with the servers up.")
     parser.add_argument("--keep", action="store_true", help="use and keep the data in .portal instead of temporary ones")
+    parser.add_argument("--durable", action="store_true", help="temporary data, but written to the disk as in production")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
     options = parser.parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("say which command to run, after --")
     folder = places.home() if options.keep else temporary_folder()
-    servers = Servers(folder, is_temporary=not options.keep, say=_say)
+    servers = Servers(folder, is_temporary=not options.keep, is_durable=options.keep or options.durable, say=_say)
     try:
         servers.start()
         return _run(command, servers)

@@ -20,6 +20,7 @@ class Servers:
 
     folder: Path
     is_temporary: bool = False
+    is_durable: bool = True
     say: Say = print
     outside: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     env: dict[str, str] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Servers:
         if self._given("DATABASE_URL"):
             self.say("PostgreSQL: the one of DATABASE_URL")
             return
-        self.postgres = PostgresServer(self.folder / "postgres", logs / "postgres.log", self.is_temporary)
+        self.postgres = PostgresServer(self.folder / "postgres", logs / "postgres.log", self.is_temporary, self.is_durable)
         self.postgres.start()
         assert self.postgres.programs
         assert self.postgres.identity
