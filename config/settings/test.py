@@ -8,6 +8,13 @@ SECRET_KEY = "test-secret-key-that-is-long-enough-for-the-check-0123456789"
 KEY_PEPPERS = "1:test-pepper-that-is-long-enough-0123456789abcdef"
 FIELD_KEYS = ["test-field-key-that-is-long-enough-0123456789"]
 
+# Each parallel test worker has a Redis database of its own, and so have the processes it starts (pytest -n sets the name).
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _worker:
+    REDIS_URL = f"{REDIS_URL.rpartition('/')[0]}/{int(_worker.removeprefix('gw')) + 1}"  # noqa: F405
+    CACHES = {"default": {**CACHES["default"], "LOCATION": REDIS_URL}}  # noqa: F405
+    CELERY_BROKER_URL = REDIS_URL
+
 DATABASES["default"]["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME", "test_portal")}  # noqa: F405
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
 PASSWORD_HASHERS = [
