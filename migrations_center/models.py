@@ -157,7 +157,7 @@ class Wave(models.Model):
         SWITCHING = "switching", _("switching")
         SWITCHED = "switched", _("switched")
         OBSERVING = "observing", _("observing")
-        SETTLED = "settled", pgettext_lazy("batch", "settled")
+        SETTLED = "settled", pgettext_lazy("wave", "settled")
         GOING_BACK = "going_back", _("going back")
         GONE_BACK = "gone_back", _("gone back")
 
