@@ -25,6 +25,8 @@ def zone_choices() -> list[tuple[str, str]]:
 class NoKeysMixin:
     """Refuses a pasted API key in any text field with a kind word, and does not repeat it on the page."""
 
+    data: Any
+
     def clean(self) -> dict[str, Any] | None:
         cleaned: dict[str, Any] | None = super().clean()  # type: ignore[misc]
         for name, value in list((cleaned or {}).items()):

@@ -1,4 +1,4 @@
-"""Forms of plans and batches: they read what was typed; services decide."""
+"""Forms of plans and waves: they read what was typed; services decide."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ class WaveForm(NoKeysMixin, forms.Form):
         min_value=0,
         max_value=24 * 90,
         initial=24,
-        help_text=_("How long the calls are watched before the next batch may start."),
+        help_text=_("How long the calls are watched before the next wave may start."),
     )
 
     def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
@@ -69,7 +69,7 @@ class WaveForm(NoKeysMixin, forms.Form):
 
 
 class MemberFilterForm(forms.Form):
-    """Whom to put into a batch; every field narrows the list, the list of names replaces it."""
+    """Whom to put into a wave; every field narrows the list, the list of names replaces it."""
 
     text = forms.CharField(label=_("Name or e-mail"), required=False)
     group = forms.ChoiceField(label=_("Group"), required=False)

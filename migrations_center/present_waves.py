@@ -1,4 +1,4 @@
-"""Words that the pages of plans and batches show for codes: findings, blockers, notices; no query of their own."""
+"""Words that the pages of plans and waves show for codes: findings, blockers, notices; no query of their own."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,10 @@ from migrations_center.models import Wave
 from migrations_center.plans.gates import Finding
 
 FINDINGS: dict[str, str | Promise] = {
-    "no_members": gettext_lazy("Nobody is in this batch."),
-    "no_planned_time": gettext_lazy("The batch has no planned time."),
+    "no_members": gettext_lazy("Nobody is in this wave."),
+    "no_planned_time": gettext_lazy("The wave has no planned time."),
     "planned_time_past": gettext_lazy("The planned time is over. Plan another one."),
-    "short_notice": gettext_lazy("The switch is %(hours)s hours away; people should be told 72 hours before."),
+    "short_notice": gettext_lazy("Hours until the switch: %(hours)s. People should be told 72 hours before."),
     "no_old_entry": gettext_lazy("The source has no old entry: nobody could be taken back."),
     "source_does_not_tie_out": gettext_lazy("The totals of the last reading do not tie out."),
     "old_reading": gettext_lazy("The source was last read more than a day ago: import it again so that balances are fresh."),
@@ -37,9 +37,9 @@ FINDINGS: dict[str, str | Promise] = {
 }
 BLOCKERS: dict[str, str | Promise] = {
     "": gettext_lazy("Nothing: everybody has moved."),
-    "no_wave": gettext_lazy("There is no batch yet."),
+    "no_wave": gettext_lazy("There is no wave yet."),
     "empty": gettext_lazy("%(wave)s has no people yet."),
-    "unplanned": gettext_lazy("%(count)s people are in no batch."),
+    "unplanned": gettext_lazy("People in no wave: %(count)s."),
     "draft": gettext_lazy("%(wave)s is a draft: look at what stands in its way."),
     "ready": gettext_lazy("%(wave)s is ready: tell its people."),
     "notified": gettext_lazy("%(wave)s was told: switch it when its time has come."),
@@ -98,20 +98,20 @@ def blocker_text(code: str, wave: Wave | None, unplanned: int) -> str:
 def switch_consequences(wave: Wave, people: int, keys: int, *, was_told: bool) -> list[str]:
     """What the confirm page of the switch lists."""
     lines = [
-        _("%(keys)s keys of %(people)s people are served and charged here from the next call on.")
+        _("People: %(people)s, keys: %(keys)s. Their calls are served and charged here from the next one on.")
         % {"keys": keys, "people": people},
         _("Their brought balances can be spent here; the old gateway's own figures are not touched."),
         _("Each of them gets a mail that it is done."),
     ]
     if not was_told:
-        lines.append(_("Nobody was told before: no notice of this batch was sent."))
+        lines.append(_("Nobody was told before: no notice of this wave was sent."))
     return lines
 
 
 def back_consequences(people: int) -> list[str]:
     """What the confirm page of going back lists."""
     return [
-        _("Calls of %(people)s people are passed on to the old entry again, with their own keys.") % {"people": people},
+        _("People: %(people)s. Their calls are passed on to the old entry again, with their own keys.") % {"people": people},
         _("What is left of the brought balances is closed here, with a statement of what was spent."),
         _("Calls that run now end first; their people are closed a little later."),
         _("Money that was paid here stays in their portal purse."),

@@ -1,4 +1,4 @@
-"""What pages and tasks read about plans and batches; pages give the actor, and a stranger is refused."""
+"""What pages and tasks read about plans and waves; pages give the actor, and a stranger is refused."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -29,7 +29,7 @@ LATE_DAYS = 2
 
 @dataclass(frozen=True)
 class PlanLine:
-    """A plan with its people per place: unplanned, and per state of a batch."""
+    """A plan with its people per place: unplanned, and per state of a wave."""
 
     plan: Plan
     waves: Sequence[Wave]
@@ -89,7 +89,7 @@ def wave_for(actor: User, wave_id: int) -> Wave:
     require(actor, VIEW)
     wave = Wave.objects.select_related("plan__source__old_entry", "created_by").filter(pk=wave_id).first()
     if wave is None:
-        raise NotFound(_("There is no such batch."))
+        raise NotFound(_("There is no such wave."))
     return wave
 
 
@@ -119,7 +119,7 @@ def waves_for(actor: User) -> QuerySet[Wave]:
 
 
 def waves_at_work() -> list[Wave]:
-    """Batches that a worker has to go on with, for the task; newest last."""
+    """Waves that a worker has to go on with, for the task; newest last."""
     recent = now() - timedelta(days=LATE_DAYS)
     moving = Q(state__in=(Wave.State.SWITCHING, Wave.State.SWITCHED, Wave.State.GOING_BACK))
     return list(Wave.objects.filter(moving | Q(state=Wave.State.GONE_BACK, gone_back_at__gt=recent)).order_by("pk"))
@@ -145,7 +145,7 @@ def find_people(
     used_after: datetime | None = None,
     names: Collection[str] = (),
 ) -> QuerySet[User]:
-    """People of the plan's source who are in no live batch, by filter. ``keys``: "none", "one", "some" (two or more)."""
+    """People of the plan's source who are in no live wave, by filter. ``keys``: "none", "one", "some" (two or more)."""
     require(actor, VIEW)
     people = _unplanned(plan)
     if text:
@@ -186,7 +186,7 @@ def _unplanned(plan: Plan) -> QuerySet[Any]:
 
 
 def _people_here(source: Source) -> list[int]:
-    """People of the source who stayed on the new entry when the plan was made: their purses can be spent, no batch did it."""
+    """People of the source who stayed on the new entry when the plan was made: their purses can be spent, no wave did it."""
     spendable = LedgerAccount.objects.filter(origin=origin_of(source), is_purse=True, is_spendable=True, user__isnull=False)
     switched = WaveMember.objects.filter(state=WaveMember.State.SWITCHED).values("user_id")
     return list(spendable.exclude(user_id__in=switched).values_list("user_id", flat=True).distinct())
@@ -338,7 +338,7 @@ def notice_rows(wave: Wave, *, only_open: bool = False, limit: int = PAGE) -> li
 
 
 def blocker_of(line: PlanLine) -> tuple[str, Wave | None]:
-    """The one thing that blocks a plan, as a code and the batch it concerns."""
+    """The one thing that blocks a plan, as a code and the wave it concerns."""
     if not line.waves:
         return "no_wave", None
     for wave in line.waves:

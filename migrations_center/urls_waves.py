@@ -1,4 +1,4 @@
-"""Addresses of the pages of plans and batches."""
+"""Addresses of the pages of plans and waves."""
 
 from django.urls import URLPattern, URLResolver, path
 

@@ -1,4 +1,4 @@
-"""What can be done to a batch. Every act has a page that says what will happen and how to undo it, and asks for a reason."""
+"""What can be done to a wave. Every act has a page that says what will happen and how to undo it, and asks for a reason."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -23,7 +23,7 @@ from migrations_center.services.wave_errors import GatesRed
 from migrations_center.tasks_waves import go_back_wave_task, switch_wave_task
 from migrations_center.views_waves import for_change
 
-# Batches up to this size are worked on while the page waits; larger ones by a worker, with progress.
+# Waves up to this size are worked on while the page waits; larger ones by a worker, with progress.
 AT_ONCE = 20
 State = Wave.State
 
@@ -31,7 +31,7 @@ State = Wave.State
 @login_required
 def wave_ready(request: HttpRequest, wave_id: int) -> HttpResponse:
     context = {
-        "title": _("Make the batch ready"),
+        "title": _("Make the wave ready"),
         "question": _("The gates are checked once more: balances, keys, models, time."),
         "consequences": [_("Its people can no longer be changed."), _("Nobody is told and nothing is switched yet.")],
         "undo": _("Take it back to draft."),
@@ -46,21 +46,24 @@ def wave_notify(request: HttpRequest, wave_id: int) -> HttpResponse:
     user, wave = for_change(request, wave_id)
     count = wave.members.exclude(user__email="").count()
     context = {
-        "title": _("Tell the people of the batch"),
+        "title": _("Tell the people of the wave"),
         "question": _("Each gets one mail in their own language, with their models, their balance, the time and the way back."),
         "consequences": [
             ngettext("%(count)s mail is written and sent.", "%(count)s mails are written and sent.", count) % {"count": count},
             _("The planned time is fixed from then on."),
             _("People who were told already get no second mail."),
         ],
-        "undo": _("A mail that was sent cannot be called back; take the batch back to draft to stop those that wait."),
+        "undo": _("A mail that was sent cannot be called back; take the wave back to draft to stop those that wait."),
         "submit_label": ngettext("Send %(count)s mail", "Send %(count)s mails", count) % {"count": count},
     }
 
     def tell(user: User, wave: Wave, reason: str) -> str:
         result = notices.notify(actor=user, wave=wave, reason=reason)
-        said = _("%(written)s mails written, %(before)s people were told before, %(silent)s have no address.")
-        return said % {"written": result.written, "before": result.told_before, "silent": len(result.no_address)}
+        said = ngettext("%(count)s mail is written.", "%(count)s mails are written.", result.written) % {
+            "count": result.written
+        }
+        rest = _("Told before: %(before)s. Without an address: %(silent)s.")
+        return f"{said} {rest % {'before': result.told_before, 'silent': len(result.no_address)}}"
 
     return _act(request, wave_id, context, tell)
 
@@ -71,12 +74,15 @@ def wave_switch(request: HttpRequest, wave_id: int) -> HttpResponse:
     people = wave.members.count()
     was_told = wave.state == State.NOTIFIED
     context = {
-        "title": _("Switch the batch"),
+        "title": _("Switch the wave"),
         "question": _("Planned for %(at)s.") % {"at": _local(wave.planned_at)},
         "consequences": present_waves.switch_consequences(wave, people, len(waves.keys_of_members(wave)), was_told=was_told),
-        "undo": _("Go back, in one action for the whole batch, for %(hours)s hours after the switch.")
+        "undo": _("Go back, in one action for the whole wave, for %(hours)s hours after the switch.")
         % {"hours": wave.window_hours},
-        "submit_label": _("Switch %(people)s people to the new entry") % {"people": people},
+        "submit_label": ngettext(
+            "Switch %(people)s person to the new entry", "Switch %(people)s people to the new entry", people
+        )
+        % {"people": people},
     }
 
     def start(user: User, wave: Wave, reason: str) -> str:
@@ -85,7 +91,8 @@ def wave_switch(request: HttpRequest, wave_id: int) -> HttpResponse:
             switch_wave_task.delay(wave.pk)
             return _("The switch runs. You can close this page.")
         result = switching.run_switch(actor=user, wave=wave)
-        return _("%(done)s people are on the new entry.") % {"done": result.done + result.done_before}
+        done = result.done + result.done_before
+        return ngettext("%(done)s person is on the new entry.", "%(done)s people are on the new entry.", done) % {"done": done}
 
     return _act(request, wave_id, context, start)
 
@@ -95,11 +102,14 @@ def wave_go_back(request: HttpRequest, wave_id: int) -> HttpResponse:
     user, wave = for_change(request, wave_id)
     people = wave.members.count()
     context = {
-        "title": _("Take the batch back"),
+        "title": _("Take the wave back"),
         "question": _("Everybody in it is served by the old entry again."),
         "consequences": present_waves.back_consequences(people),
-        "undo": _("Plan the same people again in a new batch: what was closed is opened again."),
-        "submit_label": _("Take %(people)s people back to the old entry") % {"people": people},
+        "undo": _("Plan the same people again in a new wave: what was closed is opened again."),
+        "submit_label": ngettext(
+            "Take %(people)s person back to the old entry", "Take %(people)s people back to the old entry", people
+        )
+        % {"people": people},
     }
 
     def start(user: User, wave: Wave, reason: str) -> str:
@@ -109,11 +119,13 @@ def wave_go_back(request: HttpRequest, wave_id: int) -> HttpResponse:
             return _("Going back runs. You can close this page.")
         result = switching.run_back(actor=user, wave=wave)
         if result.waiting:
-            return _("%(done)s people are back; waited for, because a call still runs: %(names)s.") % {
+            return _("Back: %(done)s. Waited for, because a call still runs: %(names)s.") % {
                 "done": result.done,
                 "names": ", ".join(result.waiting[:10]),
             }
-        return _("%(done)s people are back on the old entry.") % {"done": result.done + result.done_before}
+        done = result.done + result.done_before
+        said = ngettext("%(done)s person is back on the old entry.", "%(done)s people are back on the old entry.", done)
+        return said % {"done": done}
 
     return _act(request, wave_id, context, start)
 
@@ -121,11 +133,11 @@ def wave_go_back(request: HttpRequest, wave_id: int) -> HttpResponse:
 @login_required
 def wave_settle(request: HttpRequest, wave_id: int) -> HttpResponse:
     context = {
-        "title": _("Settle the batch"),
+        "title": _("Settle the wave"),
         "question": _("The observation ends well."),
-        "consequences": [_("The way back of this batch is closed for good."), _("The next batch may start.")],
+        "consequences": [_("The way back of this wave is closed for good."), _("The next wave may start.")],
         "undo": _("None: people can only be moved one by one afterwards."),
-        "submit_label": _("Settle the batch"),
+        "submit_label": _("Settle the wave"),
     }
     return _act(request, wave_id, context, lambda user, wave, reason: waves.settle(actor=user, wave=wave, reason=reason))
 
@@ -133,11 +145,11 @@ def wave_settle(request: HttpRequest, wave_id: int) -> HttpResponse:
 @login_required
 def wave_reopen(request: HttpRequest, wave_id: int) -> HttpResponse:
     context = {
-        "title": _("Take the batch back to draft"),
+        "title": _("Take the wave back to draft"),
         "question": _("Nothing was switched, so nothing has to be undone."),
         "consequences": [
             _("Mails that still wait are cancelled; those that were sent stay sent."),
-            _("When the batch is told again, everybody gets a new mail."),
+            _("When the wave is told again, everybody gets a new mail."),
         ],
         "undo": _("Make it ready again."),
         "submit_label": _("Back to draft"),
@@ -151,9 +163,9 @@ def wave_delete(request: HttpRequest, wave_id: int) -> HttpResponse:
     user, wave = for_change(request, wave_id)
     context = {
         "title": _("Remove the draft"),
-        "question": _("Only a batch that was never ready can be removed."),
-        "consequences": [_("Its people are free for another batch.")],
-        "undo": _("Make a new batch."),
+        "question": _("Only a wave that was never ready can be removed."),
+        "consequences": [_("Its people are free for another wave.")],
+        "undo": _("Make a new wave."),
         "submit_label": _("Remove the draft"),
     }
     plan: Plan = wave.plan

@@ -1,4 +1,4 @@
-"""Pages of plans and batches: parse, ask, show. What can be done to a batch is in ``views_wave_acts``."""
+"""Pages of plans and waves: parse, ask, show. What can be done to a wave is in ``views_wave_acts``."""
 
 import uuid
 from datetime import datetime, time
@@ -64,7 +64,7 @@ def plan_create(request: HttpRequest) -> HttpResponse:
         except PortalError as error:
             show_refusal(form, error, plan_exists="source", address_refused="entry_url")
         else:
-            said = _("%(keys)s keys are passed on to the old entry, %(purses)s balances wait for their switch.")
+            said = _("Keys passed on to the old entry: %(keys)s. Balances that wait for their switch: %(purses)s.")
             messages.success(request, said % {"keys": result.routed_key_count, "purses": result.closed_purse_count})
             if result.already_here:
                 names = ", ".join(one.username for one in result.already_here[:20])
@@ -104,7 +104,7 @@ def wave_create(request: HttpRequest, plan_id: int) -> HttpResponse:
     user = person(request)
     require(user, MANAGE)
     plan = selectors_waves.plan_for(user, plan_id)
-    initial = {"name": _("Batch %(number)s") % {"number": plan.waves.count() + 1}}
+    initial = {"name": _("Wave %(number)s") % {"number": plan.waves.count() + 1}}
     form = WaveForm(request.POST or None, zone=timezone.get_current_timezone_name(), initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
@@ -132,7 +132,7 @@ def wave_edit(request: HttpRequest, wave_id: int) -> HttpResponse:
         except PortalError as error:
             show_refusal(form, error)
         else:
-            messages.success(request, _("The batch is changed."))
+            messages.success(request, _("The wave is changed."))
             return redirect("wave_detail", wave.pk)
     return render(request, "migrations_center/wave_form.html", {"form": form, "plan": wave.plan, "wave": wave})
 
@@ -169,7 +169,7 @@ def wave_detail(request: HttpRequest, wave_id: int) -> HttpResponse:
 
 @login_required
 def wave_progress(request: HttpRequest, wave_id: int) -> HttpResponse:
-    """The part of the page that polls while a batch is worked on; tells the page to reload at the end."""
+    """The part of the page that polls while a wave is worked on; tells the page to reload at the end."""
     wave = selectors_waves.wave_for(person(request), wave_id)
     context = {"wave": wave, "totals": selectors_waves.totals_of(wave)}
     response = render(request, "migrations_center/_wave_progress.html", context)
@@ -188,7 +188,7 @@ def wave_members_add(request: HttpRequest, wave_id: int) -> HttpResponse:
         chosen = [int(value) for value in request.POST.getlist("person") if value.isdigit()]
         ids = list(found.values_list("pk", flat=True)) if "all" in request.POST else chosen
         result = waves.add_members(actor=user, wave=wave, user_ids=ids)
-        said = ngettext("%(count)s person is in the batch now.", "%(count)s people joined the batch.", result.added)
+        said = ngettext("%(count)s person is in the wave now.", "%(count)s people joined the wave.", result.added)
         messages.success(request, said % {"count": result.added})
         return redirect("wave_detail", wave.pk)
     total = found.count()
@@ -201,7 +201,7 @@ def wave_members_add(request: HttpRequest, wave_id: int) -> HttpResponse:
 def wave_member_remove(request: HttpRequest, wave_id: int, person_id: int) -> HttpResponse:
     user, wave = for_change(request, wave_id)
     waves.remove_members(actor=user, wave=wave, user_ids=[person_id])
-    messages.success(request, _("Taken out of the batch."))
+    messages.success(request, _("Taken out of the wave."))
     return redirect("wave_detail", wave.pk)
 
 

@@ -1,4 +1,4 @@
-"""May a batch be made ready? A pure function of facts: no database, no clock. Each finding is a code that pages translate."""
+"""May a wave be made ready? A pure function of facts: no database, no clock. Each finding is a code that pages translate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class MemberFacts:
 
 @dataclass(frozen=True, slots=True)
 class WaveFacts:
-    """What is known of a batch and its source."""
+    """What is known of a wave and its source."""
 
     now: datetime
     planned_at: datetime | None
@@ -63,7 +63,7 @@ BLOCKING_REFUSALS = frozenset({"model_not_found", "model_not_priced", "model_una
 
 
 def findings(facts: WaveFacts) -> list[Finding]:
-    """Everything to know before the batch is ready, blocking ones first, in the order of the members."""
+    """Everything to know before the wave is ready, blocking ones first, in the order of the members."""
     found = [*_of_wave(facts)]
     for member in facts.members:
         found += _of_member(member)

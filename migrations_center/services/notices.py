@@ -1,4 +1,4 @@
-"""What members of a batch are told: one mail per person and occasion, a row first, in the person's language and zone."""
+"""What members of a wave are told: one mail per person and occasion, a row first, in the person's language and zone."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,12 +32,12 @@ class NotifyResult:
 
 
 def notify(*, actor: User | None, wave: Wave, reason: str = "") -> NotifyResult:
-    """Write the notices before the switch, once per person, and note that the batch was told; safe to repeat."""
+    """Write the notices before the switch, once per person, and note that the wave was told; safe to repeat."""
     if actor:
         require(actor, "migrations.manage")
     wave.refresh_from_db()
     if wave.state not in (Wave.State.READY, Wave.State.NOTIFIED):
-        raise WrongState(_("Make the batch ready first: notices name its time and figures."), state=wave.state)
+        raise WrongState(_("Make the wave ready first: notices name its time and figures."), state=wave.state)
     require_turn(wave)
     result = write_notices(wave)
     if wave.state == Wave.State.READY:
@@ -46,7 +46,7 @@ def notify(*, actor: User | None, wave: Wave, reason: str = "") -> NotifyResult:
 
 
 def write_notices(wave: Wave) -> NotifyResult:
-    """The 'before' mails of a batch, each with its notice in one transaction."""
+    """The 'before' mails of a wave, each with its notice in one transaction."""
     written, told_before, silent = 0, 0, []
     decide = Decider()
     waiting = wave.members.filter(state=WaveMember.State.WAITING).select_related("user", "wave__plan__source__old_entry")
@@ -81,7 +81,7 @@ def tell(*, member: WaveMember, occasion: str, decide: Decider | None = None, ad
 
 
 def unfinished(wave: Wave) -> int:
-    """Mails of the batch that are not delivered for sure."""
+    """Mails of the wave that are not delivered for sure."""
     done = (OutboundMail.State.SENT, OutboundMail.State.CANCELLED)
     return WaveNotice.objects.filter(member__wave=wave, mail__isnull=False).exclude(mail__state__in=done).count()
 

@@ -1,4 +1,4 @@
-"""A plan: the people of one source stay on the old entry until the batch they are put into is switched."""
+"""A plan: the people of one source stay on the old entry until the wave they are put into is switched."""
 
 from dataclasses import dataclass, field
 

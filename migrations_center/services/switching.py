@@ -1,4 +1,4 @@
-"""Switching a batch and taking it back: person by person, each in a transaction of their own, so that both can be resumed.
+"""Switching a wave and taking it back: person by person, each in a transaction of their own, so that both can be resumed.
 
 A kill leaves every person either done or untouched; the second run does the rest. Opening = spent here + closed holds to
 the nano-dollar because all three are read from the ledger in the transaction that closes the purse.
@@ -52,7 +52,7 @@ class BatchResult:
 
 
 def begin_switch(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
-    """Check that the batch may go and say that it goes. A batch that is on its way or done is given back as it is.
+    """Check that the wave may go and say that it goes. A wave that is on its way or done is given back as it is.
 
     Raises EarlierWaveOpen, GatesRed, WrongState.
     """
@@ -61,22 +61,22 @@ def begin_switch(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
     if wave.state in (State.SWITCHING, State.SWITCHED, State.OBSERVING):
         return wave
     if wave.state not in (State.READY, State.NOTIFIED):
-        raise WrongState(_("Make the batch ready first: only a ready or notified batch can be switched."), state=wave.state)
+        raise WrongState(_("Make the wave ready first: only a ready or notified wave can be switched."), state=wave.state)
     require_turn(wave)
     red = [one for one in gates.blocking(gates.findings(wave_facts(wave))) if one.code != "planned_time_past"]
     if red:
-        raise GatesRed(_("The batch cannot be switched: %(count)s findings stand in the way.") % {"count": len(red)}, red)
+        raise GatesRed(_("The wave cannot be switched. In the way: %(count)s.") % {"count": len(red)}, red)
     return move(wave, State.SWITCHING, actor=actor, reason=reason)
 
 
 def switch(*, actor: User | None, wave: Wave, reason: str = "") -> BatchResult:
-    """Move everybody of a batch to the new entry; a second call goes on where the first one stopped."""
+    """Move everybody of a wave to the new entry; a second call goes on where the first one stopped."""
     begin_switch(actor=actor, wave=wave, reason=reason)
     return run_switch(actor=actor, wave=wave)
 
 
 def run_switch(*, actor: User | None, wave: Wave, limit: int | None = None) -> BatchResult:
-    """The work of a batch in the state switching, up to ``limit`` people; nothing for a batch in another state."""
+    """The work of a wave in the state switching, up to ``limit`` people; nothing for a wave in another state."""
     result = BatchResult(done_before=wave.members.filter(state=Member.SWITCHED).count())
     wave.refresh_from_db()
     if wave.state == State.SWITCHING:
@@ -141,7 +141,7 @@ def _bring_back(actor: User | None, source: Source, member: WaveMember) -> None:
 
 
 def _finish(wave: Wave, *states: str, actor: User | None, **values: datetime) -> None:
-    """The closing moves of a batch; another worker may have made them a moment ago."""
+    """The closing moves of a wave; another worker may have made them a moment ago."""
     try:
         with transaction.atomic():
             for state in states:
@@ -151,13 +151,13 @@ def _finish(wave: Wave, *states: str, actor: User | None, **values: datetime) ->
 
 
 def begin_back(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
-    """Check that the way back is open and say that the batch goes back. Raises WindowOver, WrongState."""
+    """Check that the way back is open and say that the wave goes back. Raises WindowOver, WrongState."""
     _manage(actor)
     wave.refresh_from_db()
     if wave.state in (State.GOING_BACK, State.GONE_BACK):
         return wave
     if wave.state not in (State.SWITCHING, State.SWITCHED, State.OBSERVING):
-        raise WrongState(_("Only a batch that was switched and is not settled can go back."), state=wave.state)
+        raise WrongState(_("Only a wave that was switched and is not settled can go back."), state=wave.state)
     until = window_until(wave)
     if until and until < now():
         raise WindowOver(_("The rollback window ended at %(until)s.") % {"until": until.isoformat(timespec="minutes")})
@@ -165,13 +165,13 @@ def begin_back(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
 
 
 def go_back(*, actor: User | None, wave: Wave, reason: str = "") -> BatchResult:
-    """Take everybody of a batch back to the old entry. People with calls that still run are waited for: call again."""
+    """Take everybody of a wave back to the old entry. People with calls that still run are waited for: call again."""
     begin_back(actor=actor, wave=wave, reason=reason)
     return run_back(actor=actor, wave=wave)
 
 
 def run_back(*, actor: User | None, wave: Wave, limit: int | None = None) -> BatchResult:
-    """The work of a batch in the state going back: first every route, then purse by purse; resumable."""
+    """The work of a wave in the state going back: first every route, then purse by purse; resumable."""
     result = BatchResult(done_before=wave.members.filter(state=Member.BACK).count())
     wave.refresh_from_db()
     if wave.state == State.GOING_BACK:

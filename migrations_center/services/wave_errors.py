@@ -1,4 +1,4 @@
-"""Why something about a plan or a batch was refused; each class has a stable code."""
+"""Why something about a plan or a wave was refused; each class has a stable code."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class PlanExists(Conflict):
 
 
 class PersonInAnotherWave(Conflict):
-    """A person is in one batch at a time."""
+    """A person is in one wave at a time."""
 
     code = "person_in_another_wave"
 
@@ -25,25 +25,25 @@ class NotOfThisSource(InvalidInput):
 
 
 class AlreadyHere(Conflict):
-    """These people were charged here already: they cannot move in a batch."""
+    """These people were charged here already: they cannot move in a wave."""
 
     code = "already_here"
 
 
 class WrongState(Conflict):
-    """The batch is in a state that does not allow this."""
+    """The wave is in a state that does not allow this."""
 
     code = "wave_state"
 
 
 class EarlierWaveOpen(Conflict):
-    """An earlier batch has not passed yet."""
+    """An earlier wave has not passed yet."""
 
     code = "earlier_wave_open"
 
 
 class WindowOver(Conflict):
-    """The rollback window of this batch is over."""
+    """The rollback window of this wave is over."""
 
     code = "window_over"
 

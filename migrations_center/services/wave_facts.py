@@ -139,7 +139,7 @@ def _member_facts(wave: Wave) -> list[MemberFacts]:
 
 
 def moved_before(user_ids: Collection[int]) -> set[int]:
-    """Who was on the new side in a batch and came back: their charges here are explained by that batch."""
+    """Who was on the new side in a wave and came back: their charges here are explained by that wave."""
     back = WaveMember.objects.filter(user_id__in=list(user_ids), state=WaveMember.State.BACK, switched_at__isnull=False)
     return set(back.values_list("user_id", flat=True))
 

@@ -1,4 +1,4 @@
-"""Batches before their switch: made, filled, timed, made ready, taken back to draft, settled."""
+"""Waves before their switch: made, filled, timed, made ready, taken back to draft, settled."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ from migrations_center.services.wave_errors import (
 from migrations_center.services.wave_facts import charged_here, key_ids_of, moved_before, people_of, wave_facts
 
 State = Wave.State
-# States after which the next batch of a plan may start; observing counts once its time is over.
+# States after which the next wave of a plan may start; observing counts once its time is over.
 DONE = (State.SETTLED, State.GONE_BACK)
 BEFORE_SWITCH = (State.DRAFT, State.READY, State.NOTIFIED)
 
 
 @dataclass(frozen=True)
 class AddResult:
-    """How many people joined, and how many were in this batch already."""
+    """How many people joined, and how many were in this wave already."""
 
     added: int
     already_in: int
@@ -52,7 +52,7 @@ def create_wave(
     window_hours: int = 168,
     observation_hours: int = 24,
 ) -> Wave:
-    """A new, empty batch at the end of the plan's order."""
+    """A new, empty wave at the end of the plan's order."""
     _manage(actor)
     lock_plan(plan.source_id)
     last = Wave.objects.filter(plan=plan).aggregate(n=Max("number"))["n"] or 0
@@ -74,16 +74,16 @@ def change_wave(
     observation_hours: int,
     reason: str = "",
 ) -> Wave:
-    """Change name, time and windows. The time is fixed once notices were written: take the batch back to draft first.
+    """Change name, time and windows. The time is fixed once notices were written: take the wave back to draft first.
 
-    While a batch is observed only its name, its window and its observation time can change. Raises WrongState.
+    While a wave is observed only its name, its window and its observation time can change. Raises WrongState.
     """
     _manage(actor)
     before = _facts(wave)
     if planned_at != wave.planned_at and wave.state not in (State.DRAFT, State.READY):
-        raise WrongState(_("People were told this time. Take the batch back to draft to plan another one."))
+        raise WrongState(_("People were told this time. Take the wave back to draft to plan another one."))
     if wave.state in (*DONE, State.GOING_BACK):
-        raise WrongState(_("This batch is done."))
+        raise WrongState(_("This wave is done."))
     for field, value in _checked(name, window_hours, observation_hours).items():
         setattr(wave, field, value)
     wave.planned_at = planned_at
@@ -91,7 +91,7 @@ def change_wave(
         return wave
     fields = {"name": wave.name, "planned_at": planned_at, "window_hours": window_hours, "observation_hours": observation_hours}
     if not Wave.objects.filter(pk=wave.pk, state=wave.state).update(**fields):
-        raise WrongState(_("The batch has changed its state meanwhile. Look again."))
+        raise WrongState(_("The wave has changed its state meanwhile. Look again."))
     audit.record(actor=actor, action="wave.change", target=wave, before=before, after=_facts(wave), reason=reason)
     return wave
 
@@ -154,7 +154,7 @@ def remove_members(*, actor: User | None, wave: Wave, user_ids: Collection[int],
 
 @transaction.atomic
 def delete_wave(*, actor: User | None, wave: Wave, reason: str = "") -> None:
-    """Remove a draft that never left that state; its people are free for another batch. Raises WrongState."""
+    """Remove a draft that never left that state; its people are free for another wave. Raises WrongState."""
     _manage(actor)
     if wave.state != State.DRAFT or wave.events.count() > 1:
         raise WrongState(_("Only a draft that was never ready can be removed."))
@@ -163,12 +163,12 @@ def delete_wave(*, actor: User | None, wave: Wave, reason: str = "") -> None:
 
 
 def check_gates(wave: Wave) -> list[gates.Finding]:
-    """What stands in the way of the batch and what should be known, blocking findings first."""
+    """What stands in the way of the wave and what should be known, blocking findings first."""
     return gates.findings(wave_facts(wave))
 
 
 def mark_ready(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
-    """Say that the batch may go. Raises GatesRed with every finding that stands in the way."""
+    """Say that the wave may go. Raises GatesRed with every finding that stands in the way."""
     _manage(actor)
     _only_in(wave, State.DRAFT)
     _refuse_if_red(wave)
@@ -190,7 +190,7 @@ def reopen(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
 
 @transaction.atomic
 def plan_again(*, actor: User | None, wave: Wave) -> Wave:
-    """A new draft with the people of a batch that went back; the old batch keeps its record."""
+    """A new draft with the people of a wave that went back; the old wave keeps its record."""
     _manage(actor)
     _only_in(wave, State.GONE_BACK)
     again = create_wave(
@@ -212,13 +212,13 @@ def settle(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
     until = observed_until(wave)
     if until and until > now():
         raise WrongState(
-            _("The observation of this batch lasts until %(until)s.") % {"until": until.isoformat(timespec="minutes")}
+            _("The observation of this wave lasts until %(until)s.") % {"until": until.isoformat(timespec="minutes")}
         )
     return move(wave, State.SETTLED, actor=actor, reason=reason)
 
 
 def require_turn(wave: Wave) -> None:
-    """Raises EarlierWaveOpen, naming the batch, while one with a smaller number and members has not passed (R069)."""
+    """Raises EarlierWaveOpen, naming the wave, while one with a smaller number and members has not passed (R069)."""
     for earlier in Wave.objects.filter(plan_id=wave.plan_id, number__lt=wave.number).order_by("number"):
         if earlier.state in DONE or not earlier.members.exists():
             continue
@@ -245,7 +245,7 @@ def move(wave: Wave, to_state: str, *, actor: User | None, reason: str = "", val
     """Change the state by one conditional update and write who, when and why. Raises WrongState when somebody was faster."""
     from_state = wave.state
     if not Wave.objects.filter(pk=wave.pk, state=from_state).update(state=to_state, **(values or {})):
-        raise WrongState(_("The batch has changed its state meanwhile. Look again."))
+        raise WrongState(_("The wave has changed its state meanwhile. Look again."))
     WaveEvent.objects.create(
         wave=wave, from_state=from_state, to_state=to_state, actor=actor, actor_name=_who(actor), reason=reason
     )
@@ -262,26 +262,26 @@ def move(wave: Wave, to_state: str, *, actor: User | None, reason: str = "", val
 
 
 def round_of(wave: Wave) -> int:
-    """How often the batch was drafted: 1 at first, one more after each going back to draft."""
+    """How often the wave was drafted: 1 at first, one more after each going back to draft."""
     return wave.events.filter(to_state=State.DRAFT).count()
 
 
 def _refuse_if_red(wave: Wave) -> None:
     red = gates.blocking(check_gates(wave))
     if red:
-        raise GatesRed(_("The batch cannot be made ready: %(count)s findings stand in the way.") % {"count": len(red)}, red)
+        raise GatesRed(_("The wave cannot be made ready. In the way: %(count)s.") % {"count": len(red)}, red)
 
 
 def _elsewhere(wave: Wave, user_ids: Iterable[int]) -> PersonInAnotherWave:
     live = WaveMember.objects.filter(user_id__in=list(user_ids)).exclude(wave=wave).exclude(state=WaveMember.State.BACK)
     listed = [f"{member.user.username} ({member.wave.name})" for member in live.select_related("user", "wave")[:20]]
-    return PersonInAnotherWave(_("In another batch already: %(names)s.") % {"names": ", ".join(listed)}, people=listed)
+    return PersonInAnotherWave(_("In another wave already: %(names)s.") % {"names": ", ".join(listed)}, people=listed)
 
 
 def _checked(name: str, window_hours: int, observation_hours: int) -> dict[str, Any]:
     name = name.strip()
     if not name:
-        raise InvalidInput(_("A batch needs a name."), fields={"name": [_("A batch needs a name.")]})
+        raise InvalidInput(_("A wave needs a name."), fields={"name": [_("A wave needs a name.")]})
     if window_hours < 1 or observation_hours < 0 or observation_hours > window_hours:
         message = _("The observation cannot be longer than the rollback window.")
         raise InvalidInput(message, fields={"observation_hours": [message]})
@@ -292,7 +292,7 @@ def _only_in(wave: Wave, *states: str) -> None:
     wave.refresh_from_db()
     if wave.state not in states:
         words = ", ".join(f"“{State(state).label}”" for state in states)
-        message = _("The batch is in the state “%(state)s”; this needs %(states)s.")
+        message = _("The wave is in the state “%(state)s”; this needs %(states)s.")
         raise WrongState(message % {"state": wave.get_state_display(), "states": words}, state=wave.state)
 
 
@@ -326,5 +326,5 @@ def _facts(wave: Wave) -> dict[str, Any]:
 
 
 def keys_of_members(wave: Wave) -> list[int]:
-    """Keys of the source that belong to members of the batch."""
+    """Keys of the source that belong to members of the wave."""
     return key_ids_of(wave.plan.source, list(wave.members.values_list("user_id", flat=True)))

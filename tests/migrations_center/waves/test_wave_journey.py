@@ -138,7 +138,7 @@ def before_the_switch(moving: dict[str, Any]) -> None:
 
 
 def after_the_switch(moving: dict[str, Any], opening: dict[str, int]) -> dict[str, int]:
-    """Three of them call: served here, charged here to the unit; who is not in the batch stays on the old entry."""
+    """Three of them call: served here, charged here to the unit; who is not in the wave stays on the old entry."""
     wave, keys, relay, old, smtp = (moving[name] for name in ("wave", "keys", "relay", "old", "smtp"))  # noqa: F811
     assert {name: purse(name) for name in TEN} == {name: (opening[name], True) for name in TEN}
     old.reset()

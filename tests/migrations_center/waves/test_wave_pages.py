@@ -1,6 +1,6 @@
-"""Pages of plans and batches: they work for operations, are shown to those who may look, and to nobody else."""
+"""Pages of plans and waves: they work for operations, are shown to those who may look, and to nobody else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -53,7 +53,7 @@ def manage_pages(wave: Wave) -> dict[str, str]:
 
 @pytest.mark.parametrize("role", Role.values)
 def test_who_sees_what(wave: Wave, role: str) -> None:
-    """R018: one row of the grid per role over every page of batches."""
+    """R018: one row of the grid per role over every page of waves."""
     client = Client()
     client.force_login(create_person(actor=None, username="somebody", role=role))
     looked = {name: client.get(url).status_code for name, url in view_pages(wave).items()}
@@ -88,7 +88,7 @@ def test_a_plan_is_made_on_its_page(town: Town, browser: Client) -> None:
         url, {"source": town.source.pk, "name": "Town moves", "entry_url": "https://old.example.org/v1"}, follow=True
     )
     page = answer.content.decode()
-    assert "3 keys are passed on to the old entry, 3 balances wait for their switch." in page
+    assert "Keys passed on to the old entry: 3. Balances that wait for their switch: 3." in page
     plan = Plan.objects.get()
     assert plan.source.old_entry.base_url == "https://old.example.org"  # type: ignore[union-attr]
     assert answer.redirect_chain[-1][0] == reverse("plan_detail", args=[plan.pk])
@@ -112,10 +112,10 @@ def test_the_whole_way_through_the_pages(town: Town, browser: Client) -> None:
     assert "<strong>2</strong> people" in page
     assert "cid@example.org" not in page
     answer = browser.post(answer["Location"], {"text": "n", "all": "1"}, follow=True)
-    assert "2 people joined the batch." in answer.content.decode()
+    assert "2 people joined the wave." in answer.content.decode()
     steps = [
         ("wave_ready", "Done.", "ready"),
-        ("wave_notify", "2 mails written, 0 people were told before, 0 have no address.", "notified"),
+        ("wave_notify", "2 mails are written. Told before: 0. Without an address: 0.", "notified"),
         ("wave_switch", "2 people are on the new entry.", "observing"),
         ("wave_go_back", "2 people are back on the old entry.", "gone_back"),
     ]
@@ -181,7 +181,7 @@ def test_the_switch_of_a_later_wave_is_refused_by_name(town: Town, wave: Wave, b
     second = waves.mark_ready(actor=town.ops, wave=town.wave(wave.plan, "cid", name="Second"))
     answer = browser.post(reverse("wave_switch", args=[second.pk]), {"reason": ""})
     assert answer.status_code == 409
-    assert "First batch comes first and has not passed" in answer.content.decode()
+    assert "First wave comes first and has not passed" in answer.content.decode()
     assert town.routes()["cid"] == "old"
 
 
@@ -271,3 +271,28 @@ def test_the_page_asks_the_database_as_often_for_thirty_as_for_three(
     client.force_login(town.ops)
     with django_assert_max_num_queries(40):
         client.get(reverse("wave_detail", args=[wave.pk]))
+
+
+def test_a_large_wave_is_worked_on_by_a_worker(empty_town: Callable[..., Town], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over twenty people the page starts a task and answers at once; the task is run here in place."""
+    town = empty_town()
+    for number in range(21):
+        town.move_in(f"person{number:02d}")
+    wave = waves.mark_ready(actor=town.ops, wave=town.wave(town.plan(), *sorted(town.people)))
+    client = Client()
+    client.force_login(town.ops)
+    answer = client.post(reverse("wave_switch", args=[wave.pk]), {"reason": ""}, follow=True)
+    assert "The switch runs. You can close this page." in answer.content.decode()
+    wave.refresh_from_db()
+    assert (wave.state, wave.members.filter(state="switched").count()) == ("observing", 21)
+    answer = client.post(reverse("wave_go_back", args=[wave.pk]), {"reason": ""}, follow=True)
+    assert "Going back runs. You can close this page." in answer.content.decode()
+    wave.refresh_from_db()
+    assert (wave.state, wave.members.filter(state="back").count()) == ("gone_back", 21)
+
+
+def test_beat_knows_the_tasks() -> None:
+    from config.celery import app
+
+    app.loader.import_default_modules()
+    assert {"migrations_center.tasks.advance_waves_task", "accounts.tasks.send_mail_task"} <= set(app.tasks)

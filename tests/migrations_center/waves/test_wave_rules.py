@@ -1,4 +1,4 @@
-"""Members, order, gates and states of a batch."""
+"""Members, order, gates and states of a wave."""
 
 from datetime import timedelta
 
@@ -40,7 +40,7 @@ class TestMembers:
         with pytest.raises(PersonInAnotherWave) as refused:
             waves.add_members(actor=town.ops, wave=second, user_ids=[town.people["cid"].pk, town.people["ann"].pk])
         assert refused.value.http_status == 409
-        assert refused.value.details["people"] == ["ann (First batch)"]
+        assert refused.value.details["people"] == ["ann (First wave)"]
         assert second.members.count() == 0
 
     def test_adding_twice_changes_nothing(self, town: Town) -> None:
@@ -87,7 +87,7 @@ class TestOrder:
         for wave in (first, second):
             waves.mark_ready(actor=town.ops, wave=wave)
         for start in (notices.notify, switching.switch):
-            with pytest.raises(EarlierWaveOpen, match="First batch") as refused:
+            with pytest.raises(EarlierWaveOpen, match="First wave") as refused:
                 start(actor=town.ops, wave=second)  # type: ignore[operator]
             assert refused.value.http_status == 409
         assert town.routes()["ben"] == "old"

@@ -136,7 +136,7 @@ class Town:
     def plan(self) -> Plan:
         return plans.create_plan(actor=self.ops, source=self.source, name="Town moves", old_entry=self.old_entry).plan
 
-    def wave(self, plan: Plan, *names: str, name: str = "First batch", **fields: Any) -> Wave:
+    def wave(self, plan: Plan, *names: str, name: str = "First wave", **fields: Any) -> Wave:
         fields.setdefault("planned_at", now() + timedelta(days=4))
         wave = waves.create_wave(actor=self.ops, plan=plan, name=name, **fields)
         waves.add_members(actor=self.ops, wave=wave, user_ids=[self.people[one].pk for one in names])
