@@ -75,6 +75,7 @@ REASONS = {
     "completion_ratio_assumed": _("Nothing says the output price, so it is the input price."),
     "balance_is_debt": _("The balance is below zero and stays a debt."),
     "log_person_gone": _("Calls of people who have no row any more: they land without a person."),
+    "log_row_twice": _("Rows that were here already, or that both log tables have; each is here once."),
     "gone_from_source": _("The row is no longer in the old gateway, so it ends here too."),
     "gone_but_switched": _("The row is no longer in the old gateway, but its person is served here by now, so it stays."),
     "networks_unreadable": _("Some of the allowed networks cannot be read and are not carried."),

@@ -168,7 +168,10 @@ def _settle_log_count(plan: ImportPlan, fresh: int) -> None:
     """How many rows were new is known exactly only after writing; landed, left out and refused do not change by it."""
     table = plan.context.tally.table("logs")
     earlier = plan.context.log_rows_of_run
-    table.created = min(fresh + earlier, table.landed)
+    expected, found = table.created, fresh + earlier
+    table.created = min(found, table.landed)
+    if found < expected:
+        plan.context.tally.differ("logs", "log_row_twice", count=expected - found)
 
 
 def _finish(plan: ImportPlan, run: ImportRun) -> None:
