@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from config.foundation.clock import now
 from config.foundation.money import NANO_PER_USD, format_usd
@@ -46,7 +46,7 @@ STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
     **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out"], "quiet"),
-    **dict.fromkeys(["queued", "sending", "running", "open", "notified", "observing", "applying", "held"], "busy"),
+    **dict.fromkeys(["queued", "sending", "running", "open", "notified", "observing", "applying", "held", "switching", "going_back"], "busy"),
 }
 ICONS = Path(settings.BASE_DIR) / "static" / "vendor" / "lucide"
 
@@ -229,3 +229,12 @@ def with_query(context: dict[str, Any], **values: Any) -> str:
         if value not in (None, ""):
             query[name] = str(value)
     return f"?{query.urlencode()}"
+
+
+# Errors that are raised without words of their own say their docstring; listed here so that the catalogue has them.
+DOCSTRINGS = (
+    gettext_noop("Your role does not allow this."),
+    gettext_noop("There is no such object, or it is not yours."),
+    gettext_noop("The object is in a state that does not allow this."),
+    gettext_noop("The input cannot be used as it is."),
+)

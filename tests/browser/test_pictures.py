@@ -153,7 +153,7 @@ def test_keyboard_theme_menu_and_copying(places: dict[str, str], chromium: Any, 
     assert not page.is_visible("#account-menu")
     page.goto(f"{live_server.url}/find/{places['failed']}/")
     page.click(".copy-box.tall [data-copy]")
-    page.wait_for_function("document.getElementById('live').textContent !== ''")
+    page.locator("#live:not(:empty)").wait_for(state="attached")
     assert page.inner_text("#live") in {"Copied", "Selected: copy it by hand"}
     page.context.close()
     page, more = open_page(chromium, live_server.url, "alice", 390, "light")

@@ -2,7 +2,12 @@
 
 import csv
 import io
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -240,6 +245,36 @@ def test_r005_set_up_cards_in_the_shape_each_client_wants_without_a_key(
         assert f"sk-...{world.clear[-4:]}" in page
         assert not WHOLE_KEY.search(page)
         assert world.clear not in page
+
+
+@pytest.mark.slow
+def test_r005_the_python_snippet_runs_as_it_is_shown(world: World, as_person: SignIn, settings: object) -> None:
+    """Against the demo's upstream, with the key in the variable the card names."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings.PUBLIC_URL = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    cards = as_person(world.alice).get("/set-up/").context["cards"]
+    snippet = next(card.snippet for card in cards if card.slug == "python")
+    upstream = subprocess.Popen([sys.executable, "-m", "gateway.demo_upstream", "--port", str(port)])
+    try:
+        for _attempt in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        run = subprocess.run(
+            [sys.executable, "-c", snippet],
+            env={**os.environ, "PORTAL_API_KEY": world.clear},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        upstream.terminate()
+        upstream.wait(10)
+    assert run.returncode == 0, run.stderr[-500:]
+    assert run.stdout.strip()
 
 
 def test_the_cards_of_a_strangers_key_are_not_shown(world: World, as_person: SignIn) -> None:
