@@ -273,7 +273,17 @@ def test_the_page_asks_the_database_as_often_for_thirty_as_for_three(
         client.get(reverse("wave_detail", args=[wave.pk]))
 
 
-def test_a_large_wave_is_worked_on_by_a_worker(empty_town: Callable[..., Town], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def in_place() -> Iterator[None]:
+    """Tasks run where they are started."""
+    from config.celery import app
+
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = False
+
+
+def test_a_large_wave_is_worked_on_by_a_worker(empty_town: Callable[..., Town], in_place: None) -> None:
     """Over twenty people the page starts a task and answers at once; the task is run here in place."""
     town = empty_town()
     for number in range(21):
