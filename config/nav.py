@@ -37,14 +37,12 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("model_list", _("Models"), "boxes"),
             Link("setup_guide", _("Set up"), "plug"),
             Link("team_list", _("Team"), "users", family=("team_",)),
-            Link("my_move", _("Your move"), "arrow-right-left"),
         ],
     ),
     (
         _("Support"),
         [
             Link("find", _("Find"), "search", "calls.search", family=("find_",)),
-            Link("case_list", _("Cases"), "life-buoy", "calls.search", family=("case_",)),
             Link("person_list", _("People"), "user", "people.view", family=("person_", "invitation_")),
         ],
     ),
@@ -52,24 +50,20 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
         _("Finance"),
         [
             Link("ledger", _("Ledger"), "landmark", "ledger.view", family=("ledger_",)),
-            Link("price_list", _("Prices"), "tags", "prices.view", family=("price_",)),
+            Link("admin:billing_priceversion_changelist", _("Prices"), "tags", "prices.view"),
             Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),
-            Link("code_list", _("Codes"), "ticket", "ledger.view", family=("code_batch",)),
-            Link("statement_list", _("Statements"), "file-text", "ledger.view", family=("statement_",)),
-            Link("reconcile", _("Reconcile"), "scale", "ledger.view"),
+            Link("admin:billing_redemptioncode_changelist", _("Codes"), "ticket", "ledger.view"),
         ],
     ),
     (
         _("Operations"),
         [
-            Link("ops_overview", _("Overview"), "gauge", "migrations.view"),
             Link("migration_overview", _("Migrations"), "arrow-right-left", "migrations.view"),
             Link("import_list", _("Imports"), "upload", "migrations.view", family=("import_",)),
             Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
-            Link("upstream_list", _("Upstreams"), "server", "catalog.manage", family=("upstream_",)),
+            Link("admin:models_catalog_upstream_changelist", _("Upstreams"), "server", "catalog.manage"),
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
             Link("audit_list", _("Audit"), "shield", "audit.view", family=("audit_",)),
-            Link("health", _("Health"), "heart-pulse", "catalog.manage"),
             Link("admin:index", _("Admin"), "settings", "people.view"),
         ],
     ),
@@ -95,11 +89,16 @@ def rail_for(request: HttpRequest) -> list[dict[str, object]]:
         shown = [
             {"url": url, "label": link.label, "icon": link.icon, "is_current": _is_current(link, here)}
             for link in links
-            if (not link.right or may(user, link.right)) and (url := address_of(link.stem))
+            if (not link.right or may(user, link.right)) and (url := address_of(link.stem)) and _is_meant(link, user)
         ]
         if shown:
             rail.append({"title": title, "links": shown})
     return rail
+
+
+def _is_meant(link: Link, user: User) -> bool:
+    """Teams are shown to who is in one or may make one; every other link to everybody with its right."""
+    return link.stem != "team_list" or may(user, "teams.manage") or user.memberships.exists()
 
 
 def _is_current(link: Link, here: str) -> bool:
