@@ -2,8 +2,9 @@
 
 Run: ``python -m gateway.demo_upstream --port 9100``. Answers depend on the request alone. What a call "uses" can be chosen
 by a hint in the last message, ``[[usage 1000 500]]`` or ``[[usage 1000 500 200]]`` (input, output, cached input), and its
-time by ``[[delay 0.5]]`` (seconds). Failures are chosen by the model's name, see ``FAILURES``. ``GET /__calls`` tells how
-many calls came in, so that a test can prove that none did; ``POST /__reset`` forgets them.
+time by ``[[delay 0.5]]`` (seconds; in a stream before every word). Failures are chosen by the model's name, see
+``FAILURES``. ``GET /__calls`` tells how many calls came in, so that a test can prove that none did; ``POST /__reset``
+forgets them.
 """
 
 import argparse

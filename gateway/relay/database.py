@@ -144,9 +144,13 @@ class Batcher(Generic[I, O]):
             # One wish broke the statement: each gets its own, so that the others are served.
             for one in batch:
                 await self._serve(line, [one])
-        except BaseException as error:
-            self._fail(batch, DatabaseGone(type(error).__name__))
+        except asyncio.CancelledError:
+            self._fail(batch, DatabaseGone("stopping"))
             raise
+        except Exception as error:
+            # A fault of ours must not end the line: these calls are refused, the next ones are served.
+            logger.error("A batch of the relay failed: %s", type(error).__name__)
+            self._fail(batch, DatabaseGone(type(error).__name__))
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():

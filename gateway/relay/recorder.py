@@ -115,7 +115,7 @@ class Recorder:
                 pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
                 await asyncio.sleep(pause)
-            except (psycopg.Error, TypeError, ValueError) as error:
+            except Exception as error:
                 if len(batch) == 1:
                     what = getattr(error, "sqlstate", None) or type(error).__name__
                     logger.error("The end of call %s cannot be written: %s", batch[0].request_id.hex, what)

@@ -96,7 +96,7 @@ def test_a_graceful_stop_writes_everything(world: World):
     _, clear = world.key(person)
     with running(start_relay(RELAY_NAME="stopped")) as server:
         other = World(world.upstream, server)
-        assert RelayInstance.objects.filter(name="stopped").exists()
+        until(RelayInstance.objects.filter(name="stopped").exists)
         ids = [other.ask(clear, "[[usage 100 10]]").headers["x-request-id"] for _ in range(30)]
     assert RequestLog.objects.filter(user_id=person.pk).count() == len(ids) == 30
     assert (balance(person), held(person)) == (1_000_000_000 - 30 * 130, 0)

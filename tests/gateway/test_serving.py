@@ -95,26 +95,25 @@ def test_completions_and_embeddings_are_served_and_charged(world: World):
     until(lambda: balance(person) == 1_000_000_000 - 56)
 
 
-@pytest.mark.parametrize(
-    "style", ["bearer", "Bearer without sk-", "lower case", "no word", "x-api-key", "api-key", "x-goog-api-key"]
-)
-def test_an_old_key_is_accepted_in_every_header_style(world: World, style: str):
-    bare = hashlib.sha256(style.encode()).hexdigest()[:40] + "AbCdEfGh"
+def test_an_old_key_is_accepted_in_every_header_style(world: World, subtests: pytest.Subtests):
+    bare = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0AbCdEfGh"
     imported_key(world, bare)
-    headers = {
-        "bearer": {"Authorization": f"Bearer sk-{bare}"},
-        "Bearer without sk-": {"Authorization": f"Bearer {bare}"},
-        "lower case": {"Authorization": f"bearer sk-{bare}"},
-        "no word": {"Authorization": bare},
-        "x-api-key": {"x-api-key": f"sk-{bare}"},
-        "api-key": {"api-key": bare},
-        "x-goog-api-key": {"x-goog-api-key": f"sk-{bare}"},
-    }[style]
     body = {"model": "demo-chat", "messages": [{"role": "user", "content": "hi"}]}
+    styles = [
+        {"Authorization": f"Bearer sk-{bare}"},
+        {"Authorization": f"Bearer {bare}"},
+        {"Authorization": f"bearer sk-{bare}"},
+        {"Authorization": bare},
+        {"x-api-key": f"sk-{bare}"},
+        {"api-key": bare},
+        {"x-goog-api-key": f"sk-{bare}"},
+    ]
     for prefix in ("/v1", "/api/v1"):
-        answer = httpx.post(f"{world.relay.url}{prefix}/chat/completions", json=body, headers=headers)
-        assert answer.status_code == 200, answer.text
-        assert log_of(answer.headers["x-request-id"]).key_tail == "EfGh"
+        for headers in styles:
+            with subtests.test(prefix=prefix, style=[name + value[:10] for name, value in headers.items()]):
+                answer = httpx.post(f"{world.relay.url}{prefix}/chat/completions", json=body, headers=headers)
+                assert answer.status_code == 200, answer.text
+                assert log_of(answer.headers["x-request-id"]).key_tail == "EfGh"
 
 
 def test_the_upstream_sees_its_own_credential_and_nothing_of_the_client(world: World):
