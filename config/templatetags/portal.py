@@ -46,7 +46,9 @@ STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
     **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out"], "quiet"),
-    **dict.fromkeys(["queued", "sending", "running", "open", "notified", "observing", "applying", "held", "switching", "going_back"], "busy"),
+    **dict.fromkeys(
+        ["queued", "sending", "running", "open", "notified", "observing", "applying", "held", "switching", "going_back"], "busy"
+    ),
 }
 ICONS = Path(settings.BASE_DIR) / "static" / "vendor" / "lucide"
 
