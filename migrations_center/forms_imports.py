@@ -38,7 +38,7 @@ class ImportStartForm(forms.Form):
         required=False,
         assume_scheme="https",
         help_text=_(
-            "With it, people stay on the old entry until their batch is switched. Without it, they are served here at once."
+            "With it, people stay on the old entry until their wave is switched. Without it, they are served here at once."
         ),
     )
 
@@ -61,7 +61,7 @@ class ImportDecisionForm(forms.Form):
         label=_("Public address of the old gateway"),
         required=False,
         assume_scheme="https",
-        help_text=_("With it, people stay on the old entry until their batch is switched."),
+        help_text=_("With it, people stay on the old entry until their wave is switched."),
     )
     name_clash = forms.ChoiceField(
         label=_("A user name that is taken here"),

@@ -1,4 +1,4 @@
-"""Sources, import runs, what became of every row, plans, batches (waves) and their members."""
+"""Sources, import runs, what became of every row, plans, waves and their members."""
 
 import uuid
 
@@ -132,7 +132,7 @@ class ImportIssue(models.Model):
 
 
 class Plan(models.Model):
-    """How the people of one source move, in batches."""
+    """How the people of one source move, in waves."""
 
     name = models.CharField(_("name"), max_length=128)
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="plans")
@@ -148,7 +148,7 @@ class Plan(models.Model):
 
 
 class Wave(models.Model):
-    """A batch of people that is switched, observed and, if need be, taken back as one."""
+    """A group of people that is switched, observed and, if need be, taken back as one."""
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -175,8 +175,8 @@ class Wave(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name = _("batch")
-        verbose_name_plural = _("batches")
+        verbose_name = _("wave")
+        verbose_name_plural = _("waves")
         ordering = ("plan", "number")
         constraints = [models.UniqueConstraint(fields=["plan", "number"], name="wave_number_once")]
 
@@ -185,7 +185,7 @@ class Wave(models.Model):
 
 
 class WaveMember(models.Model):
-    """A person in a batch. Opening = spent here + closed, to the nano-dollar, once gone back."""
+    """A person in a wave. Opening = spent here + closed, to the nano-dollar, once gone back."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("on the old entry")
@@ -202,11 +202,11 @@ class WaveMember(models.Model):
     back_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = _("batch member")
-        verbose_name_plural = _("batch members")
+        verbose_name = _("wave member")
+        verbose_name_plural = _("wave members")
         constraints = [
             models.UniqueConstraint(fields=["wave", "user"], name="wave_member_once"),
-            # A person is in one live batch at most; those who went back may join another.
+            # A person is in one live wave at most; those who went back may join another.
             models.UniqueConstraint(fields=["user"], condition=~Q(state="back"), name="wave_member_in_one_live_wave"),
             models.CheckConstraint(
                 condition=Q(closed_nano=None) | Q(opening_nano=models.F("spent_nano") + models.F("closed_nano")),
@@ -219,7 +219,7 @@ class WaveMember(models.Model):
 
 
 class WaveEvent(models.Model):
-    """A change of state of a batch: who, when, why. Append-only."""
+    """A change of state of a wave: who, when, why. Append-only."""
 
     wave = models.ForeignKey(Wave, on_delete=models.CASCADE, related_name="events")
     from_state = models.CharField(max_length=12)
@@ -230,13 +230,13 @@ class WaveEvent(models.Model):
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name = _("batch event")
-        verbose_name_plural = _("batch events")
+        verbose_name = _("wave event")
+        verbose_name_plural = _("wave events")
         ordering = ("at", "id")
 
 
 class WaveNotice(models.Model):
-    """The mail a member got for an occasion of the batch; one per member and occasion."""
+    """The mail a member got for an occasion of the wave; one per member and occasion."""
 
     class Occasion(models.TextChoices):
         BEFORE = "before", _("before the switch")
@@ -251,6 +251,6 @@ class WaveNotice(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name = _("batch notice")
-        verbose_name_plural = _("batch notices")
+        verbose_name = _("wave notice")
+        verbose_name_plural = _("wave notices")
         constraints = [models.UniqueConstraint(fields=["member", "occasion"], name="wave_notice_once")]
