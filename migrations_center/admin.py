@@ -1,4 +1,4 @@
-"""Sources, import runs, plans and batches in the admin: read-only, with links to the pages where they are worked on."""
+"""Sources, import runs, plans and waves in the admin: read-only, with links to the pages where they are worked on."""
 
 from typing import Any, ClassVar
 
@@ -59,7 +59,7 @@ class PlanAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
         return super().get_queryset(request).annotate(wave_total=Count("waves"))
 
-    @display(description=_("batches"), ordering="wave_total")
+    @display(description=_("waves"), ordering="wave_total")
     def wave_count(self, plan: Any) -> int:
         return int(plan.wave_total)
 

@@ -98,7 +98,11 @@ def identify(reading: Reading) -> Source:
     code, number = CODES[product], 2
     while Source.objects.filter(code=code).exists():
         code, number = f"{CODES[product]}-{number}", number + 1
-    name = Source.Product(product).label if number == 2 else f"{Source.Product(product).label} {number - 1}"
+    # What its operators call it, if they named it; the product's name otherwise.
+    called = reading.snapshot.options.get("SystemName", "").strip()
+    name = (called or Source.Product(product).label)[:100]
+    if Source.objects.filter(name=name).exists():
+        name = f"{name} {number - 1 if number > 2 else 2}"
     kind = Source.Kind.FILE if reading.place.main.is_file else Source.Kind.DATABASE
     address = reading.place.main.public[:500]
     return Source(code=code, name=name, product=product, kind=kind, fingerprint=mark, address=address, quota_per_unit=unit)

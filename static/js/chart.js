@@ -39,7 +39,7 @@
       series: [
         { value: (u, stamp) => (stamp == null ? `${data.days[0]} – ${data.days.at(-1)}` : new Date(stamp * 1e3).toISOString().slice(0, 10)), label: figure.dataset.day || "UTC" },
         ...order.map((i) => ({
-          label: data.series[i].name,
+          label: data.series[i].name === "other" ? figure.dataset.other || "other" : data.series[i].name,
           fill: colour(i, data.series[i].name === "other"),
           stroke: colour(i, data.series[i].name === "other"),
           width: 0,
