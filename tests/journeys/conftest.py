@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from migrations_center.models import ImportRun
 from migrations_center.services.apply.context import ImportOptions
@@ -16,6 +18,7 @@ from migrations_center.sources.address import parse_source
 from models_catalog import services as catalog
 from models_catalog.models import Upstream
 from tests.gateway.conftest import old_gateway, relay, upstream  # noqa: F401 - fixtures of the real processes
+from tests.gateway.servers import Server, until
 
 OLD = Path(settings.BASE_DIR) / "tests" / "fixtures" / "old_gateways"
 
@@ -35,6 +38,15 @@ def demo_upstream(url: str) -> Upstream:
     return catalog.create_upstream(
         actor_name="test", name="demo", provider=provider, base_url=url, credential="demo-credential-0123456789"
     )
+
+
+def settle_in(relay: Server) -> None:  # noqa: F811 - a running one
+    """Return once the relay obeys what the database says now: it hears of changes in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE models_catalog_provider SET name = name")
+        cursor.execute("SELECT last_value FROM gateway_config_version")
+        (wanted,) = cursor.fetchone()
+    until(lambda: httpx.get(f"{relay.url}/healthz").json().get("config_version", 0) >= wanted, 10)
 
 
 @pytest.fixture
