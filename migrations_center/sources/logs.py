@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ _PRICE_KEYS = (
     "model_ratio", "group_ratio", "user_group_ratio", "completion_ratio", "model_price", "cache_ratio",
     "cache_creation_ratio", "cache_creation_ratio_5m", "cache_creation_ratio_1h", "image_ratio", "audio_ratio",
     "audio_completion_ratio", "billing_mode", "matched_tier", "usage_semantic", "billing_source",
+    "web_search_call_count", "web_search_price", "file_search_call_count", "file_search_price", "tool_surcharges",
 )  # fmt: skip
 FACT_ROWS = 3
 # No row of these products is older, and none may lie more than two days ahead: such times are damage.
@@ -192,6 +194,11 @@ def _one_api(row: dict[str, Any]) -> OldLog:
     )
 
 
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
+    return cut_network(address) if address else ""
+
+
 def _new_api(row: dict[str, Any]) -> OldLog:
     get = row.get
     other = as_object(get("other"))
@@ -217,7 +224,7 @@ def _new_api(row: dict[str, Any]) -> OldLog:
         first_token_ms=first if first >= 0 else None,
         is_stream=as_flag(get("is_stream")),
         group=as_text(get("group")),
-        network=cut_network(as_text(get("ip"))),
+        network=_network(as_text(get("ip"))),
         request_id=as_text(get("request_id")),
         request_path=as_text(other.get("request_path")),
         error_code=as_text(other.get("error_code")),

@@ -5,6 +5,8 @@ from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from typing import Any
 
+import orjson
+
 from migrations_center.sources.errors import SourceNumberTooLarge
 
 LARGEST = 2**63 - 1
@@ -15,7 +17,8 @@ def as_int(value: Any, default: int = 0) -> int:
     if value is None:
         return default
     if isinstance(value, int):
-        number = int(value)
+        # A flag is a number too; exact integers, nearly all values, take no further step.
+        number = value if type(value) is int else int(value)
     else:
         try:
             number = int(Decimal(as_text(value) if isinstance(value, bytes | str) else str(value)))
@@ -35,6 +38,8 @@ def as_flag(value: Any) -> bool:
 
 def as_text(value: Any) -> str:
     """Text without the blanks that ``char(n)`` pads with; BLOBs are read as UTF-8, NUL bytes are dropped."""
+    if type(value) is str and value[-1:] != " " and "\x00" not in value:
+        return value
     if value is None:
         return ""
     if isinstance(value, bytes | bytearray | memoryview):
@@ -50,7 +55,7 @@ def as_object(value: Any) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        found = orjson.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
+from psycopg.types.json import set_json_dumps
 
 from config.foundation.ids import uuid7_from
 from config.foundation.outcomes import Outcome
@@ -34,7 +35,6 @@ TYPES = (
 _SCRATCH_SQL = """
 CREATE TEMP TABLE IF NOT EXISTS history_batch (LIKE billing_requestlog) ON COMMIT DELETE ROWS
 """
-_COPY_SQL = f"COPY history_batch ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _MOVE_SQL = f"""
 WITH fresh AS (
     INSERT INTO billing_requestlog ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM history_batch
@@ -52,7 +52,7 @@ WITH fresh AS (
 SELECT count(*), coalesce(sum(cost_nano), 0)::bigint FROM fresh
 """  # noqa: S608 - only our own column names are in this text
 INT4 = 2**31 - 1
-_EMPTY = orjson.dumps({}).decode()
+_NO_ATTEMPTS: list[Any] = []
 
 
 def apply_history(work: Apply, batches: Iterator[tuple[int, list[OldLog]]]) -> int:
@@ -112,9 +112,9 @@ class HistoryWriter:
         is_error = row.type == LOG_ERROR
         started = datetime.fromtimestamp(row.created_at, tz=UTC)
         group = context.group_code(row.group) if context.product == NEW_API else self.groups.get(row.user_id, "")
-        detail = {"formula": context.product, "units": str(row.quota), "quota_per_unit": context.unit}
+        detail: dict[str, Any] = {"formula": context.product, "units": str(row.quota), "quota_per_unit": context.unit}
         if row.figures:
-            detail["figures"] = row.figures  # type: ignore[assignment]
+            detail["figures"] = row.figures
         if row.request_id:
             detail["old_request_id"] = row.request_id[:64]
         return (
@@ -145,8 +145,8 @@ class HistoryWriter:
             0,
             row.quota * self.ratio if self.ratio else self.nano(row.quota),
             None,
-            orjson.dumps(detail).decode(),
-            "[]",
+            detail,
+            _NO_ATTEMPTS,
             "",
             row.network,
             "imported",
@@ -180,9 +180,10 @@ class HistoryWriter:
         known.save(update_fields=["figures", "last_run"])
 
 
-def copy_rows(cursor: Any, records: list[tuple[Any, ...]]) -> None:
-    """Binary COPY of finished records into the scratch table."""
-    with cursor.copy(_COPY_SQL) as copy:
+def copy_rows(cursor: Any, records: list[tuple[Any, ...]], table: str = "history_batch") -> None:
+    """Binary COPY of finished records, into the scratch table or a table of the same columns."""
+    with cursor.copy(f"COPY {table} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy:
+        set_json_dumps(orjson.dumps, cursor.cursor)
         copy.set_types(TYPES)
         for record in records:
             copy.write_row(record)

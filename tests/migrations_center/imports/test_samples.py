@@ -159,6 +159,8 @@ def history_equals_the_logs(landed: Landed) -> None:
     }
     assert by_person == {u: (n, nano_from_quota(q, UNIT)) for u, (n, q) in people.items() if u in ids.values()}
     assert not LedgerEntry.objects.filter(kind="charge").exists()
+    explained = RequestLog.objects.filter(origin="imported").values_list("cost_nano", "price_detail")
+    assert all(cost == nano_from_quota(int(detail["units"]), UNIT) for cost, detail in explained)
     rolled = UsageDelta.objects.filter(origin="imported").aggregate(
         n=Sum("call_count"), f=Sum("failed_count"), c=Sum("cost_nano")
     )
