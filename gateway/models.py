@@ -12,7 +12,7 @@ class OldEntry(models.Model):
     name = models.CharField(_("name"), max_length=128, unique=True)
     base_url = models.URLField(_("base URL"), max_length=500, help_text=_("Without /v1 at the end."))
     is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("old entry")
@@ -25,8 +25,10 @@ class OldEntry(models.Model):
 class KeyOldEntry(models.Model):
     """The old entry a key was used at."""
 
-    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.CASCADE, related_name="old_entry_link")
-    old_entry = models.ForeignKey(OldEntry, on_delete=models.PROTECT, related_name="key_links")
+    key = models.OneToOneField(
+        ApiKey, primary_key=True, on_delete=models.CASCADE, related_name="old_entry_link", verbose_name=_("key")
+    )
+    old_entry = models.ForeignKey(OldEntry, on_delete=models.PROTECT, related_name="key_links", verbose_name=_("old entry"))
 
     class Meta:
         verbose_name = _("old entry of a key")

@@ -80,7 +80,7 @@ class KeySecret(models.Model):
         ISSUED = "issued", _("issued here")
         IMPORTED = "imported", _("imported")
 
-    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets")
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="secrets", verbose_name=_("key"))
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     pepper_number = models.PositiveSmallIntegerField(editable=False)
     tail = models.CharField(_("tail"), max_length=4, db_index=True)

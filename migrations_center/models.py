@@ -31,9 +31,11 @@ class Source(models.Model):
     # Tells the same installation again: a digest over stable facts (sources/identity.py), never an address.
     fingerprint = models.CharField(max_length=64, unique=True)
     address = models.CharField(_("address"), max_length=500, blank=True, help_text=_("Without user name and password."))
-    old_entry = models.ForeignKey(OldEntry, null=True, blank=True, on_delete=models.PROTECT, related_name="sources")
+    old_entry = models.ForeignKey(
+        OldEntry, null=True, blank=True, on_delete=models.PROTECT, related_name="sources", verbose_name=_("old entry")
+    )
     quota_per_unit = models.CharField(_("units per dollar"), max_length=40, default="500000")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("source")
@@ -57,24 +59,26 @@ class ImportRun(models.Model):
         FAILED = "failed", _("failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT, related_name="runs")
+    source = models.ForeignKey(Source, null=True, on_delete=models.PROTECT, related_name="runs", verbose_name=_("source"))
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.READING)
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("started by")
+    )
     created_at = models.DateTimeField(_("started"), auto_now_add=True)
     applied_at = models.DateTimeField(_("applied"), null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     # SHA-256 over everything read that is carried; the same snapshot gives the same digest.
-    snapshot_digest = models.CharField(max_length=64, blank=True)
+    snapshot_digest = models.CharField(_("snapshot digest"), max_length=64, blank=True)
     # Uploaded files, relative to VAR_DIR/imports; removed after the run.
     file_name = models.CharField(max_length=255, blank=True)
     log_file_name = models.CharField(max_length=255, blank=True)
     # Decisions of the operator: {"include_preset_grant": false, "with_upstream_secrets": false, "upstream": "demo"}
-    options = models.JSONField(default=dict)
+    options = models.JSONField(_("options"), default=dict)
     # The report whose shape is fixed (docs/migration-guide.md) plus "decisions", "differences" and "warnings".
     report = models.JSONField(default=dict)
     # {"users": {"done": n, "total": n}, ...}
     progress = models.JSONField(default=dict)
-    error = models.TextField(blank=True)
+    error = models.TextField(_("error"), blank=True)
 
     class Meta:
         verbose_name = _("import run")
@@ -88,7 +92,7 @@ class ImportRun(models.Model):
 class ImportedRow(models.Model):
     """Which of our rows a row of the source became. Written in the transaction that writes ours."""
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="rows")
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="rows", verbose_name=_("source"))
     table = models.CharField(max_length=64)
     row_id = models.CharField(max_length=64)
     target_type = models.CharField(max_length=64)
@@ -122,7 +126,7 @@ class ImportIssue(models.Model):
     row_id = models.CharField(max_length=64, blank=True)
     label = models.CharField(max_length=191, blank=True)
     # A stable reason code; pages translate it (migrations_center/reasons.py).
-    reason = models.CharField(max_length=64)
+    reason = models.CharField(_("reason"), max_length=64)
     detail = models.JSONField(default=dict)
 
     class Meta:
@@ -135,9 +139,11 @@ class Plan(models.Model):
     """How the people of one source move, in waves."""
 
     name = models.CharField(_("name"), max_length=128)
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="plans")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="plans", verbose_name=_("source"))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("created by")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("plan")
@@ -161,7 +167,7 @@ class Wave(models.Model):
         GOING_BACK = "going_back", _("going back")
         GONE_BACK = "gone_back", _("gone back")
 
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="waves")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="waves", verbose_name=_("plan"))
     number = models.PositiveIntegerField(_("number"))
     name = models.CharField(_("name"), max_length=128)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.DRAFT)
@@ -171,8 +177,10 @@ class Wave(models.Model):
     observation_hours = models.PositiveIntegerField(_("observation, hours"), default=24)
     switched_at = models.DateTimeField(_("switched"), null=True, blank=True)
     gone_back_at = models.DateTimeField(_("gone back"), null=True, blank=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("created by")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("wave")
@@ -193,7 +201,9 @@ class WaveMember(models.Model):
         BACK = "back", _("back on the old entry")
 
     wave = models.ForeignKey(Wave, on_delete=models.CASCADE, related_name="members")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="wave_memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="wave_memberships", verbose_name=_("user")
+    )
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
     opening_nano = models.BigIntegerField(_("opening"), null=True, blank=True)
     spent_nano = models.BigIntegerField(_("spent here"), null=True, blank=True)
@@ -222,17 +232,20 @@ class WaveEvent(models.Model):
     """A change of state of a wave: who, when, why. Append-only."""
 
     wave = models.ForeignKey(Wave, on_delete=models.CASCADE, related_name="events")
-    from_state = models.CharField(max_length=12)
-    to_state = models.CharField(max_length=12)
+    from_state = models.CharField(_("from state"), max_length=12)
+    to_state = models.CharField(_("to state"), max_length=12)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    actor_name = models.CharField(max_length=191)
-    reason = models.TextField(blank=True)
-    at = models.DateTimeField(auto_now_add=True)
+    actor_name = models.CharField(_("actor name"), max_length=191)
+    reason = models.TextField(_("reason"), blank=True)
+    at = models.DateTimeField(_("time"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("wave event")
         verbose_name_plural = _("wave events")
         ordering = ("at", "id")
+
+    def __str__(self) -> str:
+        return str(dict(Wave.State.choices).get(self.to_state, self.to_state))
 
 
 class WaveNotice(models.Model):
@@ -248,7 +261,7 @@ class WaveNotice(models.Model):
     mail = models.OneToOneField(OutboundMail, null=True, blank=True, on_delete=models.PROTECT, related_name="wave_notice")
     # Why there is no mail, e.g. "no_address".
     skipped_reason = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("wave notice")

@@ -201,7 +201,7 @@ def _act(
             return redirect(to or reverse("wave_detail", args=[wave_id]))
     back = reverse("wave_detail", args=[wave.pk])
     status = 409 if form.non_field_errors() else 200
-    title = f"{context['title']}: {wave.name}"
+    title = _("%(act)s: %(name)s") % {"act": context["title"], "name": wave.name}
     return render(request, "confirm.html", {**context, "title": title, "form": form, "back_url": back}, status=status)
 
 

@@ -114,7 +114,7 @@ class Upstream(models.Model):
 class UpstreamModel(models.Model):
     """A model that an upstream serves, under the name the upstream knows it by."""
 
-    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="served")
+    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="served", verbose_name=_("upstream"))
     model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="served_by")
     upstream_name = models.CharField(_("name at the upstream"), max_length=255)
 

@@ -22,7 +22,9 @@ class OutboundMail(models.Model):
         CANCELLED = "cancelled", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="mails")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="mails", verbose_name=_("user")
+    )
     to_address = models.EmailField(pgettext_lazy("mail", "to"))
     kind = models.CharField(_("kind"), max_length=64, db_index=True)
     language = models.CharField(_("language"), max_length=16, default="en")

@@ -119,10 +119,10 @@ class GroupMembership(models.Model):
         OWNER = "owner", _("Owner")
         MEMBER = "member", _("Member")
 
-    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("group"))
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("user"))
     team_role = models.CharField(_("role in the team"), max_length=16, choices=TeamRole.choices, default=TeamRole.MEMBER)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("team membership")
@@ -137,17 +137,21 @@ class Invitation(models.Model):
     """A mailed link that lets a person set up an account; only the digest of its token is kept."""
 
     email = models.EmailField(_("e-mail address"))
-    role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
-    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="invitations")
-    team_role = models.CharField(
-        max_length=16, choices=GroupMembership.TeamRole.choices, default=GroupMembership.TeamRole.MEMBER
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.USER)
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.CASCADE, related_name="invitations", verbose_name=_("group")
     )
-    language = models.CharField(max_length=16, default="en")
+    team_role = models.CharField(
+        _("team role"), max_length=16, choices=GroupMembership.TeamRole.choices, default=GroupMembership.TeamRole.MEMBER
+    )
+    language = models.CharField(_("language"), max_length=16, default="en")
     token_digest = models.BinaryField(max_length=32, unique=True, editable=False)
-    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="invitations_sent")
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField()
-    accepted_at = models.DateTimeField(null=True, blank=True)
+    invited_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="invitations_sent", verbose_name=_("invited by")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires at"))
+    accepted_at = models.DateTimeField(_("accepted at"), null=True, blank=True)
     accepted_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="invitations_accepted")
 
     class Meta:

@@ -9,7 +9,11 @@ class BalanceAlert(models.Model):
     """A person's own threshold and whether the alert may fire; ``epoch`` counts the crossings."""
 
     user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="balance_alert"
+        settings.AUTH_USER_MODEL,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="balance_alert",
+        verbose_name=_("user"),
     )
     threshold_nano = models.BigIntegerField(_("threshold"), default=1_000_000_000)
     is_enabled = models.BooleanField(_("mail me"), default=True)
@@ -29,7 +33,9 @@ class BalanceAlert(models.Model):
 class AlertFire(models.Model):
     """An alert that fired, with the figures of that moment. Unique per person and crossing."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alert_fires")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alert_fires", verbose_name=_("user")
+    )
     epoch = models.PositiveIntegerField()
     threshold_nano = models.BigIntegerField()
     balance_nano = models.BigIntegerField()

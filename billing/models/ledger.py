@@ -45,11 +45,11 @@ class LedgerAccount(models.Model):
     group = models.ForeignKey(
         Group, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="purses"
     )
-    currency = models.CharField(max_length=3, default="USD")
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
     # "" for what was paid here; "import:<source>" for what came from an old gateway, one purse each.
     origin = models.CharField(_("origin"), max_length=64, blank=True, default="")
     # A purse is a guarded balance row. House accounts keep no balance here: every call would queue on their row.
-    is_purse = models.BooleanField(default=False)
+    is_purse = models.BooleanField(_("is a purse"), default=False)
     # False while the owner is served by the old entry: the money may be seen, not spent.
     is_spendable = models.BooleanField(_("can be spent here"), default=True)
     balance_nano = models.BigIntegerField(_("balance"), default=0)
@@ -59,7 +59,7 @@ class LedgerAccount(models.Model):
     credit_limit_nano = models.BigIntegerField(_("credit limit"), default=0)
     # Purses are drawn in this order, smallest first.
     priority = models.SmallIntegerField(_("order"), default=50)
-    seq = models.BigIntegerField(default=0)
+    seq = models.BigIntegerField(_("entries"), default=0)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -101,18 +101,18 @@ class LedgerEntry(models.Model):
         MOVED_BACK = "moved_back", _("closed: moved back to the old entry")
 
     # The act this entry belongs to (for a call: its request id). With kind and n it can happen once.
-    transaction_id = models.UUIDField()
+    transaction_id = models.UUIDField(_("transaction id"))
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
-    n = models.PositiveSmallIntegerField(default=0)
+    n = models.PositiveSmallIntegerField(_("number"), default=0)
     from_account = models.ForeignKey(
         LedgerAccount, on_delete=models.PROTECT, related_name="entries_out", verbose_name=_("from")
     )
     to_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries_in", verbose_name=_("to"))
     amount_nano = models.BigIntegerField(_("amount"))
     # Running number and balance after, for the sides that are purses.
-    from_seq = models.BigIntegerField(null=True)
+    from_seq = models.BigIntegerField(_("place, from"), null=True)
     from_balance_nano = models.BigIntegerField(null=True)
-    to_seq = models.BigIntegerField(null=True)
+    to_seq = models.BigIntegerField(_("place, to"), null=True)
     to_balance_nano = models.BigIntegerField(null=True)
     booked_at = models.DateTimeField(_("booked"), auto_now_add=True)
     effective_at = models.DateTimeField(_("effective"))
@@ -120,7 +120,9 @@ class LedgerEntry(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("by")
     )
     reason = models.CharField(_("reason"), max_length=255, blank=True)
-    reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversed_by")
+    reverses = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="reversed_by", verbose_name=_("reverses")
+    )
 
     class Meta:
         verbose_name = _("ledger entry")
@@ -150,12 +152,14 @@ class Hold(models.Model):
         EXPIRED = "expired", _("expired")
 
     id = models.UUIDField(primary_key=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="holds")
-    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="holds")
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="holds")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="holds", verbose_name=_("user")
+    )
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="holds", verbose_name=_("group"))
+    key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="holds", verbose_name=_("key"))
     amount_nano = models.BigIntegerField(_("amount"))
-    account_ids = ArrayField(models.BigIntegerField())
-    part_amounts = ArrayField(models.BigIntegerField())
+    account_ids = ArrayField(models.BigIntegerField(), verbose_name=_("account ids"))
+    part_amounts = ArrayField(models.BigIntegerField(), verbose_name=_("part amounts"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
     reason = models.CharField(_("reason"), max_length=64, blank=True)
     settled_nano = models.BigIntegerField(_("settled"), null=True)
@@ -182,7 +186,7 @@ class Hold(models.Model):
 class KeyBudget(models.Model):
     """How much a key may spend in all; independent of the owner's balance, a call needs both."""
 
-    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.PROTECT, related_name="budget")
+    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.PROTECT, related_name="budget", verbose_name=_("key"))
     limit_nano = models.BigIntegerField(_("limit"), null=True, blank=True)
     spent_nano = models.BigIntegerField(_("spent"), default=0)
     held_nano = models.BigIntegerField(_("held"), default=0)

@@ -20,7 +20,7 @@ class PriceBook(models.Model):
     # Units of the old gateway per US dollar; 0 for the portal's own formula.
     quota_per_unit = models.DecimalField(_("units per dollar"), max_digits=24, decimal_places=6, default=0)
     is_default = models.BooleanField(_("default"), default=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("price book")
@@ -42,7 +42,7 @@ class PriceVersion(models.Model):
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     created_by = models.CharField(_("by"), max_length=191, blank=True)
     # SHA-256 of the prices and multipliers: an import that changes nothing makes no new version.
-    content_digest = models.CharField(max_length=64, blank=True)
+    content_digest = models.CharField(_("content digest"), max_length=64, blank=True)
     note = models.TextField(_("note"), blank=True)
 
     class Meta:
@@ -63,7 +63,7 @@ class PriceRule(models.Model):
         CALL = "call", _("per call")
         EXPRESSION = "expression", _("by tiers")
 
-    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="rules")
+    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="rules", verbose_name=_("version"))
     model_name = models.CharField(_("model"), max_length=255)
     basis = models.CharField(_("basis"), max_length=12, choices=Basis.choices, default=Basis.TOKEN)
     input_nano = models.BigIntegerField(_("input / 1M"), default=0)
@@ -90,7 +90,7 @@ class PriceRule(models.Model):
 class GroupMultiplier(models.Model):
     """Factor on calls in ``group_code``; a row with ``payer_group_code`` replaces the plain one for that payer."""
 
-    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="multipliers")
+    version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="multipliers", verbose_name=_("version"))
     group_code = models.CharField(_("group"), max_length=191)
     payer_group_code = models.CharField(_("payer's group"), max_length=191, blank=True, default="")
     multiplier = models.DecimalField(_("multiplier"), max_digits=24, decimal_places=12)
@@ -109,8 +109,10 @@ class GroupMultiplier(models.Model):
 class GroupBook(models.Model):
     """Which price book a billing group uses; groups without a row use the default book."""
 
-    group = models.OneToOneField(Group, primary_key=True, on_delete=models.CASCADE, related_name="book")
-    book = models.ForeignKey(PriceBook, on_delete=models.PROTECT, related_name="groups")
+    group = models.OneToOneField(
+        Group, primary_key=True, on_delete=models.CASCADE, related_name="book", verbose_name=_("group")
+    )
+    book = models.ForeignKey(PriceBook, on_delete=models.PROTECT, related_name="groups", verbose_name=_("book"))
 
     class Meta:
         verbose_name = _("price book of a group")

@@ -29,9 +29,16 @@ class RequestLog(models.Model):
     duration_ms = models.IntegerField(_("duration, ms"), default=0)
     first_token_ms = models.IntegerField(_("first token, ms"), null=True)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("user"),
     )
-    key = models.ForeignKey(ApiKey, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    key = models.ForeignKey(
+        ApiKey, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", verbose_name=_("key")
+    )
     key_name = models.CharField(_("key"), max_length=191, blank=True)
     key_tail = models.CharField(_("key tail"), max_length=4, blank=True)
     group_code = models.CharField(_("group"), max_length=191, blank=True)
@@ -50,10 +57,10 @@ class RequestLog(models.Model):
     cache_write_tokens = models.IntegerField(_("cache write tokens"), default=0)
     output_tokens = models.IntegerField(_("output tokens"), default=0)
     reasoning_tokens = models.IntegerField(_("reasoning tokens"), default=0)
-    usage_source = models.CharField(max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
+    usage_source = models.CharField(_("usage source"), max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
     held_nano = models.BigIntegerField(_("held"), default=0)
     cost_nano = models.BigIntegerField(_("cost"), default=0)
-    price_version_id = models.BigIntegerField(null=True)
+    price_version_id = models.BigIntegerField(_("price version id"), null=True)
     # The arithmetic of the charge as figures: see billing.pricing.Quote.explain().
     price_detail = models.JSONField(default=dict)
     # Inner route: operators only. [{"upstream": id, "status": n, "ms": n, "error": class}]
@@ -61,9 +68,9 @@ class RequestLog(models.Model):
     client_family = models.CharField(_("client"), max_length=32, blank=True)
     # Network with the last part cut off (203.0.113.x); the full address is not kept.
     client_network = models.CharField(_("network"), max_length=48, blank=True)
-    origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.RELAY)
+    origin = models.CharField(_("origin"), max_length=10, choices=Origin.choices, default=Origin.RELAY)
     # For imported rows: "<source id>:<log row id>"
-    source_ref = models.CharField(max_length=64, blank=True)
+    source_ref = models.CharField(_("row in the source"), max_length=64, blank=True)
 
     class Meta:
         verbose_name = _("call")
@@ -82,7 +89,7 @@ class UsageDelta(models.Model):
     key_id = models.BigIntegerField(default=0)
     group_code = models.CharField(max_length=191, blank=True)
     model_name = models.CharField(max_length=255, blank=True)
-    origin = models.CharField(max_length=10, default="relay")
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
     call_count = models.BigIntegerField(default=0)
     failed_count = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField(default=0)
@@ -113,7 +120,7 @@ class UsageDaily(_Rollup):
     day_on = models.DateField(_("day"))
     user_id = models.BigIntegerField()
     model_name = models.CharField(_("model"), max_length=255)
-    origin = models.CharField(max_length=10, default="relay")
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
 
     class Meta:
         verbose_name = _("daily usage")
@@ -128,7 +135,7 @@ class UsageHourly(_Rollup):
     hour_at = models.DateTimeField(_("hour"))
     group_code = models.CharField(_("group"), max_length=191, blank=True)
     model_name = models.CharField(_("model"), max_length=255)
-    origin = models.CharField(max_length=10, default="relay")
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
 
     class Meta:
         verbose_name = _("hourly usage")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
 
 
 def favicon(request: HttpRequest) -> str:
@@ -11,8 +12,8 @@ def favicon(request: HttpRequest) -> str:
 
 
 UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Gateway portal",
-    "SITE_HEADER": "Gateway portal",
+    "SITE_TITLE": _("Gateway portal"),
+    "SITE_HEADER": _("Gateway portal"),
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": favicon}],
