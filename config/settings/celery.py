@@ -23,5 +23,9 @@ CELERY_BEAT_SCHEDULE = {
     "low-balance": {"task": "billing.tasks.check_low_balances_task", "schedule": timedelta(seconds=30)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},
+    "interrupted-imports": {
+        "task": "migrations_center.tasks.note_interrupted_imports_task",
+        "schedule": timedelta(minutes=1),
+    },
     "advance-waves": {"task": "migrations_center.tasks.advance_waves_task", "schedule": timedelta(seconds=30)},
 }

@@ -9,6 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,7 @@ from migrations_center.services.errors import (
     AddressForgotten,
     ControlTotalsMismatch,
     FileGone,
+    ImportAlreadyRunning,
     ImportStopped,
     RunNotReady,
 )
@@ -41,6 +43,8 @@ from migrations_center.sources.errors import SourceAddressWrong, SourceEmpty, So
 logger = logging.getLogger(__name__)
 State = ImportRun.State
 ADDRESS_SECONDS = 3600
+# Longer than any single step without a word: reading and checking a large file, posting all balances at once.
+SILENT_FOR = timedelta(minutes=15)
 BUSY = (State.READING, State.APPLYING, State.STOPPING)
 RESUMABLE = (State.PREVIEWED, State.STOPPED, State.FAILED, State.REFUSED)
 Uploaded = Any
@@ -157,11 +161,23 @@ def apply_run(run_id: uuid.UUID) -> ImportRun:
         return run
     with _outcome_of(run):
         with engine.open_reading(place_of(run), ImportOptions.from_json(run.options)) as reading:
-            plan = engine.apply_plan(reading, engine.identify(reading), run, _reporter(run))
+            try:
+                plan = engine.apply_plan(reading, engine.identify(reading), run, _reporter(run))
+            except ImportAlreadyRunning:
+                # The broker delivers a long task twice; the worker that has it goes on.
+                if run.heartbeat_at and run.heartbeat_at > now() - SILENT_FOR:
+                    return run
+                raise
         _keep_report(run, plan, State.APPLIED)
         forget_inputs(run)
     run.refresh_from_db()
     return run
+
+
+def note_interrupted() -> int:
+    """Runs whose worker was killed: say so, so that somebody can go on with them. Gives their number."""
+    alive = ImportRun.objects.filter(state__in=(State.APPLYING, State.STOPPING), heartbeat_at__lt=now() - SILENT_FOR)
+    return alive.update(state=State.FAILED, error=_("The worker was interrupted. Go on with the import when you like."))
 
 
 def import_now(

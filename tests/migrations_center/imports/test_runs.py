@@ -1,12 +1,14 @@
 """Runs as the pages and workers use them: started, previewed, decided, applied, stopped, gone on with."""
 
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from accounts.models import AuditEvent, Group, User
 from billing.models import LedgerEntry, RequestLog
@@ -189,6 +191,24 @@ def test_decisions_change_the_preview(ops: User) -> None:
     run.refresh_from_db()
     assert run.report["totals"]["balances"]["left_out_quota"] == 0
     assert run.options["include_preset_grant"] is True
+
+
+def test_a_killed_worker_is_noticed_and_its_run_can_go_on(ops: User) -> None:
+    """A run that has been silent for a quarter of an hour is called interrupted; going on lands it."""
+    run = imports.start_run(actor=ops, file=upload())
+    imports.preview_run(run.pk)
+    imports.begin_apply(actor=ops, run_id=run.pk)
+    tasks.note_interrupted_imports_task()
+    run.refresh_from_db()
+    assert run.state == "applying"
+    ImportRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=16))
+    tasks.note_interrupted_imports_task()
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "The worker was interrupted. Go on with the import when you like.")
+    imports.begin_apply(actor=ops, run_id=run.pk)
+    tasks.apply_import_task(str(run.pk))
+    run.refresh_from_db()
+    assert run.state == "applied"
 
 
 def test_one_import_of_a_source_at_a_time(django_db_blocker: Any) -> None:
