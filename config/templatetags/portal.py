@@ -4,6 +4,7 @@ Builtins of the template engine: no ``{% load %}`` needed. docs/pages.md shows e
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,12 @@ def money(nano: int | None, places: int = 4) -> SafeString:
     if value > 0 and shown.strip("$0.,") == "":
         shown = f"<{format_usd(10 ** (9 - int(places)), int(places), trim=False)}"
     return format_html('<span class="money {}" title="{}">{}</span>', look, format_usd(value, 9), shown)
+
+
+@register.filter
+def word_of(value: str, choices: Iterable[tuple[str, Any]]) -> str:
+    """The word of a choice, for filters that are on; the value itself when it is none of them."""
+    return str(dict(choices).get(value, value))
 
 
 @register.filter

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 
-from accounts.models import OutboundMail, Role, User
+from accounts.models import OutboundMail, User
 from accounts.services import invitations, teams
 from billing.models import GroupBook, PriceBook
 from billing.services.usage import fold_usage
@@ -28,32 +28,37 @@ class Places:
 
     readers: dict[str, User] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
+    admin_details: set[str] = field(default_factory=set)
+
+    def reload(self) -> None:
+        """Take over what was changed about the readers."""
+        for reader in self.readers.values():
+            reader.refresh_from_db()
 
 
 def build() -> Places:
     world = build_world()
     things = admin_world.build("one").things
     everybody = {user.role: user for user in User.objects.order_by("pk")} | {"owner": world.alice}
+    User.objects.update(language="zh-hans")
     team = teams.create_team(actor=world.admin, name="Nightly", code="nightly", owner=world.alice)
     teams.add_member(actor=world.admin, group=team, person=world.bob)
-    invitations.invite(actor=world.admin, email="new-here@example.org")
+    invitations.invite(actor=world.admin, email="new-here@example.org", language="zh-hans")
     failed = [one_call(world.alice, world.key, outcome=outcome, status=400) for outcome in Outcome.values if outcome != "ok"]
     fold_usage()
     GroupBook.objects.create(group=world.alice.billing_group, book=PriceBook.objects.get(code="portal"))
     run = _import()
     made = _waves()
-    User.objects.update(language="zh-hans")
-    places = Places({str(role): user for role, user in everybody.items()})
+    places = Places({str(role): user for role, user in everybody.items()}, admin_details=set(_admin()))
+    places.reload()
     places.details = [
         *_own(world, failed),
         *_people(world.bob, team.pk),
         *_moves(run, made),
-        *_admin(),
-        f"/mails/{OutboundMail.objects.latest('created_at').pk}/",
+        *places.admin_details,
+        *(f"/mails/{mail.pk}/" for mail in OutboundMail.objects.order_by("pk")),
         reverse("wave_detail", args=[things["wave"].pk]),
     ]
-    for user in User.objects.filter(pk__in=[user.pk for user in places.readers.values()]):
-        places.readers |= {name: user for name, old in places.readers.items() if old.pk == user.pk}
     return places
 
 
@@ -67,6 +72,7 @@ def _waves() -> list[Wave]:
     PriceBook.objects.update(is_default=False)
     town = Town().build("ann", "ben", "cid", "dan", "eve")
     town.called("ben", "no-such-model", times=2)
+    User.objects.update(language="zh-hans")
     plan, soon = town.plan(), now() + timedelta(hours=1)
     back = town.wave(plan, "dan", planned_at=soon)
     waves.mark_ready(actor=town.ops, wave=back)
@@ -88,7 +94,13 @@ def _own(world: Any, failed: list[Any]) -> Iterator[str]:
     for call in (world.call_id, *failed):
         yield reverse("call_detail", args=[call.hex])
         yield reverse("find_call", args=[call.hex])
-    yield from ("/calls/?outcome=failed&period=30", "/billing/?calls=yes", "/usage/?days=7", "/keys/?state=all", "/no-such-page/")
+    yield from (
+        "/calls/?outcome=failed&period=30",
+        "/billing/?calls=yes",
+        "/usage/?days=7",
+        "/keys/?state=all",
+        "/no-such-page/",
+    )
     yield from ("/find/?q=nothing-we-know", "/find/?q=alice", "/find/?q=gpt-4o", f"/find/?q={world.call_id.hex}")
 
 
@@ -116,11 +128,7 @@ def _admin() -> Iterator[str]:
         if one is None:
             continue
         stem = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        for page in ("change", "history"):
-            try:
-                yield reverse(f"{stem}_{page}", args=[one.pk])
-            except NoReverseMatch:
-                continue
-
-
-ROLES = (*Role.values, "owner")
+        try:
+            yield reverse(f"{stem}_change", args=[one.pk])
+        except NoReverseMatch:
+            continue
