@@ -92,7 +92,8 @@ def holds_outlive_calls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register()
+# A check of `manage.py check --deploy`: on every command it would only be noise for somebody who tries the portal out.
+@register(deploy=True)
 def servers_are_meant_for_this(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.DEMO or settings.DEBUG or not _BUNDLED_SOCKET.search(str(settings.DATABASES["default"].get("HOST", ""))):
         return []

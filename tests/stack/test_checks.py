@@ -15,7 +15,9 @@ def elsewhere(settings, monkeypatch):
 
 def ids(**settings):
     with override_settings(**settings):
-        return {message.id for message in run_checks() if (message.id or "").startswith("portal.")}
+        return {
+            message.id for message in run_checks(include_deployment_checks=True) if (message.id or "").startswith("portal.")
+        }
 
 
 def test_the_test_settings_are_fine(elsewhere):

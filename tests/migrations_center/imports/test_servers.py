@@ -122,7 +122,7 @@ def _command_lines(pid: int) -> list[str]:
     import time
 
     shown = []
-    for _ in range(60):
+    for _ in range(600):
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
         except OSError:

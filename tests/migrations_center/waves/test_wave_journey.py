@@ -174,7 +174,7 @@ def test_mails_speak_to_each_in_their_own_words(moving: dict[str, Any]) -> None:
     alice, bob = mails["alice"], mails["bob"]
     assert (alice.language, bob.language) == ("en", "zh-hans")
     assert "2027-01-05 02:30 (UTC)" in alice.text
-    assert "2027-01-05 10:30 (Asia/Shanghai)" in bob.text
+    assert "2027-01-05 10:30（Asia/Shanghai）" in bob.text
     figures = {row["username"]: row for row in balances()}
     assert f"It is ${figures['alice']['usd']} today" in alice.text
     assert "/v1" in alice.text
