@@ -7,7 +7,7 @@ then write, in batches that each carry their own mapping. A second apply of the 
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from migrations_center.sources.address import SourceAddress
 from migrations_center.sources.gateway import OldGateway, Snapshot, quota_per_unit
 from migrations_center.sources.identity import fingerprint
 from migrations_center.sources.records import LogFact, OldLog
+from models_catalog.services.upstreams import usable_address
 
 Progress = Callable[[str, int, int], None]
 CODES = {"one_api": "one-api", "new_api": "new-api"}
@@ -78,6 +79,9 @@ class Reading:
 
 
 def open_reading(place: Place, options: ImportOptions) -> Reading:
+    """A source that is about to be read. Raises UnusableAddress when the old gateway's own address is none."""
+    if options.old_entry:
+        options = replace(options, old_entry=usable_address(options.old_entry))
     return Reading(place, options, int(now().timestamp()))
 
 

@@ -62,7 +62,7 @@ class Command(BaseCommand):
             include_preset_grant=options["include_preset_grant"],
             with_upstream_secrets=options["with_upstream_secrets"],
             upstream=options["upstream"],
-            old_entry=options["old_entry"].rstrip("/").removesuffix("/v1"),
+            old_entry=options["old_entry"],
             grant_staff=options["grant_staff"],
             name_clash=REFUSE if options["refuse_taken_names"] else RENAME,
             product=options["product"],

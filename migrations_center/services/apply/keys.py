@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from billing.models import KeyBudget
 from config.foundation.clock import now
 from gateway.models import KeyOldEntry, OldEntry
+from gateway.services import remember_old_entry
 from keys.models import ApiKey, KeySecret
 from migrations_center.services.apply.plan_keys import TABLE, KeyPlan
 from migrations_center.services.apply.steps import Apply, batches
@@ -25,12 +26,11 @@ def apply_old_entry(work: Apply) -> None:
     source, address = work.plan.context.source, work.plan.context.options.old_entry
     if address and source.old_entry_id is None:
         with transaction.atomic():
-            entry = OldEntry.objects.filter(base_url=address).first()
+            entry = OldEntry.objects.filter(base_url=address, is_active=True).first()
             if entry is None:
-                name = (
-                    source.name if not OldEntry.objects.filter(name=source.name).exists() else f"{source.name} ({source.code})"
-                )
-                entry = OldEntry.objects.create(base_url=address, name=name[:128])
+                is_taken = OldEntry.objects.filter(name=source.name).exists()
+                name = f"{source.name[:80]} ({source.code})" if is_taken else source.name
+                entry = remember_old_entry(actor=None, name=name, base_url=address)
             source.old_entry = entry
             source.save(update_fields=["old_entry"])
     if source.old_entry_id:

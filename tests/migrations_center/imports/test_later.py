@@ -20,6 +20,7 @@ from keys.models import ApiKey, KeySecret
 from migrations_center.models import ImportedRow, ImportIssue, ImportRun, Plan, Wave, WaveMember
 from migrations_center.services.apply import money
 from migrations_center.services.errors import UnitChanged
+from models_catalog.errors import UnusableAddress
 from tests.migrations_center.imports.support import do_import
 from tests.migrations_center.sources.conftest import Build, key, new_api, one_api, user
 
@@ -111,6 +112,13 @@ def test_people_whom_a_batch_has_switched_keep_their_keys_and_balance(one_api: B
     assert person(1).purses.get().balance_nano == 1000 * UNIT_NANO
     assert set(ApiKey.objects.values_list("state", "route")) == {("active", "new")}
     assert issues("gone_but_switched") == [("tokens", "2")]
+
+
+@pytest.mark.parametrize("address", ["not an address", "ftp://old.test", "http://ann:pw@old.test"])
+def test_an_old_entry_that_is_no_address_is_refused_before_anything(one_api: Build, address: str) -> None:
+    with pytest.raises(UnusableAddress):
+        do_import(one_api(users=[user(1)]), old_entry=address)
+    assert not User.objects.exists()
 
 
 def test_what_was_deleted_in_the_source_ends_here(one_api: Build) -> None:
