@@ -8,7 +8,7 @@ from django.utils import translation
 
 from tests.i18n.marks import CATALOGUE, Mark, catalogue, entries, marks_in, sources
 
-HOW = "manage.py makemessages -l zh_Hans --no-location --no-wrap --no-obsolete, then translate what is empty or fuzzy"
+HOW = "run manage.py update_messages, then translate what it names"
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd%]|</?\w+[^>]*>")
 # Placeholders, and what the settings of other programs are called.
 QUOTED = re.compile(r"%\(\w+\)[sd]|“[^”]*”")
