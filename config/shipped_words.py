@@ -3,7 +3,7 @@
 Nothing imports this module; the catalogue tools read it. An entry goes when the package brings its own translation.
 """
 
-from django.utils.translation import gettext_noop, ngettext_lazy
+from django.utils.translation import gettext_noop, ngettext_lazy, pgettext_lazy
 
 # The admin's skin.
 UNFOLD = (
@@ -67,6 +67,8 @@ DJANGO = (
 )
 # Log-in and account pages: there is a Chinese text, in other words than ours and without blanks around Latin letters.
 ALLAUTH = (
+    pgettext_lazy("field label", "Login"),
+    gettext_noop("Two-Factor Authentication"),
     gettext_noop("Passkey"),
     gettext_noop("The password reset token was invalid."),
     gettext_noop("You cannot add more than %d email addresses."),
