@@ -17,7 +17,7 @@ help:
 	@echo "make test         run every test, with servers of its own (ARGS='-k name' for a part)"
 	@echo "make check        format, lint, types, floors, missing migrations"
 	@echo "make bench        measure the headline figures"
-	@echo "make pictures     draw the pages for docs/pictures"
+	@echo "make pictures     draw docs/pictures for the README, and a gallery of every page into .portal/gallery"
 	@echo "make messages     compile the message catalogues"
 	@echo "make requirements write the hashed lists in requirements/ from pyproject.toml (needs uv)"
 
@@ -57,7 +57,7 @@ bench: dev-packages
 
 pictures: dev-packages
 	@$(VENV)/python manage.py compile_messages --verbosity 0
-	PICTURES=docs/pictures $(WITH_SERVERS) $(VENV)/pytest -p playwright -m browser tests/browser/test_pictures.py -k test_every_page_is_whole $(ARGS)
+	PICTURES=.portal/gallery $(WITH_SERVERS) $(VENV)/pytest -p playwright -m browser tests/browser -k "readme or is_whole or are_whole" $(ARGS)
 
 LOCK = uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml
 requirements:

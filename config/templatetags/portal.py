@@ -38,17 +38,33 @@ LOOKS: dict[str, tuple[str, str]] = {
 }
 STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(
-        ["ok", "active", "enabled", "sent", "used", "settled", "done", "new", "ready", "switched", "posted"], "good"
+        ["ok", "active", "enabled", "sent", "used", "settled", "done", "new", "ready", "switched", "posted", "applied"],
+        "good",
     ),
     **dict.fromkeys(
-        ["low", "needs_credential", "handed_over", "expiring", "gone_back", "overlap", "timeout", "cut_stream"], "warn"
+        ["low", "needs_credential", "handed_over", "expiring", "gone_back", "overlap", "timeout", "cut_stream", "stopped"],
+        "warn",
     ),
     **dict.fromkeys(["rate_limited", "no_balance", "cancelled", "client_error", "unsupported_input", "no_rights"], "warn"),
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
     **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out"], "quiet"),
     **dict.fromkeys(
-        ["queued", "sending", "running", "open", "notified", "observing", "applying", "held", "switching", "going_back"], "busy"
+        [
+            "queued",
+            "sending",
+            "reading",
+            "running",
+            "open",
+            "notified",
+            "observing",
+            "applying",
+            "stopping",
+            "held",
+            "switching",
+            "going_back",
+        ],
+        "busy",
     ),
 }
 ICONS = Path(settings.BASE_DIR) / "static" / "vendor" / "lucide"

@@ -1,6 +1,7 @@
 """Journeys in a real browser over real processes. A complaint of the browser, of axe or of our own checks fails the journey."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,9 @@ from accounts.services.people import create_person
 from models_catalog import services as catalog
 from tests.browser.look import Look, Visitor
 from tests.browser.stack import Stack, whole_portal
+
+# Drawing pictures proves nothing: `make pictures` asks for it.
+collect_ignore = [] if os.environ.get("PICTURES") else ["test_readme_pictures.py"]
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
