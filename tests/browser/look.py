@@ -95,7 +95,7 @@ class Visitor:
 
     def whole(self, *, axe: bool = True) -> "Visitor":
         """Names, labels, headings, contrast, language, nothing wider than the window; axe finds nothing serious."""
-        self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_load_state("load")
         for line in self.page.evaluate(CHECKS):
             self.complain(line)
         wide, window = self.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")

@@ -201,13 +201,13 @@ def test_the_administrator_opens_the_lists(visit: Visit, lived_in: dict[str, str
     chief = visit(look).sign_in("chief", STAFF_PASSWORD)
     for place in ADMIN_LISTS:
         chief.open(f"/admin/{place}/")
-        chief.page.wait_for_load_state("networkidle")
+        chief.page.wait_for_load_state("load")
         rows = chief.page.locator("#result_list tbody tr").count()
         assert rows >= 1, place
         fits(chief, place)
         source = chief.page.content()
         assert [word for word in (UPSTREAM_CREDENTIAL, *KEYS.values()) if word in source] == []
-    chief.open("/admin/").page.wait_for_load_state("networkidle")
+    chief.open("/admin/").page.wait_for_load_state("load")
     fits(chief, "index")
 
 

@@ -123,7 +123,7 @@ def test_every_page_is_whole(places: dict[str, str], chromium: Any, live_server:
         page, said = open_page(chromium, live_server.url, who, width, theme)
         for name, _who, address in [entry for entry in PAGES if entry[1] == who]:
             page.goto(live_server.url + address.format(**places))
-            page.wait_for_load_state("networkidle")
+            page.wait_for_load_state("load")
             # A page that is refused or missing says so in the console by itself.
             said[:] = [line for line in said if "status of 404" not in line and "status of 403" not in line]
             found = said + page.evaluate(CHECKS)
