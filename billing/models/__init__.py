@@ -1,5 +1,6 @@
 from billing.models.alerts import AlertFire, BalanceAlert
 from billing.models.codes import RedemptionCode
+from billing.models.desk import DeskItem
 from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
@@ -7,6 +8,7 @@ from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
 __all__ = [
     "AlertFire",
     "BalanceAlert",
+    "DeskItem",
     "GroupBook",
     "GroupMultiplier",
     "Hold",

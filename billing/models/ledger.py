@@ -30,6 +30,8 @@ class LedgerAccount(models.Model):
         ADJUSTMENT = "adjustment", _("adjustments")
         OPERATOR_LOSS = "operator_loss", _("operator's loss")
         SUSPENSE = "suspense", _("suspense")
+        EXCHANGE = "exchange", _("currency exchange")
+        ROUNDING = "rounding", _("rounding")
 
     PURSES = (Kind.BONUS, Kind.SUBSCRIPTION, Kind.PREPAID)
 
@@ -99,6 +101,10 @@ class LedgerEntry(models.Model):
         ADJUSTMENT = "adjustment", _("adjustment")
         REVERSAL = "reversal", _("reversal")
         MOVED_BACK = "moved_back", _("closed: moved back to the old entry")
+        LATE = "late", _("call reported too late")
+        DESK = "desk", _("closed at the desk")
+        LOSS = "loss", _("upstream cost borne by the operator")
+        CONVERSION = "conversion", _("conversion")
 
     # The act this entry belongs to (for a call: its request id). With kind and n it can happen once.
     transaction_id = models.UUIDField(_("transaction id"))

@@ -32,3 +32,9 @@ class CodeNotUsable(InvalidInput):
     """This code is not known, was used, was withdrawn or has run out."""
 
     code = "code_not_usable"
+
+
+class DeskItemClosed(Conflict):
+    """This item of the desk was closed already."""
+
+    code = "desk_item_closed"
