@@ -63,6 +63,11 @@ class PriceRule(models.Model):
         CALL = "call", _("per call")
         EXPRESSION = "expression", _("by tiers")
 
+    class Rounding(models.TextChoices):
+        HALF_EVEN = "half_even", _("to the nearest, half to even")
+        HALF_UP = "half_up", _("to the nearest, half up")
+        UP = "up", _("up")
+
     version = models.ForeignKey(PriceVersion, on_delete=models.CASCADE, related_name="rules", verbose_name=_("version"))
     model_name = models.CharField(_("model"), max_length=255)
     basis = models.CharField(_("basis"), max_length=12, choices=Basis.choices, default=Basis.TOKEN)
@@ -73,6 +78,15 @@ class PriceRule(models.Model):
     call_nano = models.BigIntegerField(_("per call"), default=0)
     item_nano = models.BigIntegerField(_("per item"), default=0)
     minimum_nano = models.BigIntegerField(_("minimum"), default=0)
+    reasoning_nano = models.BigIntegerField(_("reasoning / 1M"), null=True, blank=True)
+    audio_input_nano = models.BigIntegerField(_("audio input / 1M"), null=True, blank=True)
+    audio_output_nano = models.BigIntegerField(_("audio output / 1M"), null=True, blank=True)
+    character_nano = models.BigIntegerField(_("characters / 1M"), null=True, blank=True)
+    # {"image:1024x1024:hd": nano per image, "video:720p": nano per second, "audio": nano per second}
+    unit_prices = models.JSONField(_("images, video, audio"), default=dict, blank=True, db_default={})
+    rounding = models.CharField(_("rounding"), max_length=12, choices=Rounding.choices, default=Rounding.HALF_EVEN)
+    # The price of a call is a multiple of this.
+    rounding_step_nano = models.BigIntegerField(_("rounded to"), default=1)
     # The old gateway's own figures as decimal text (model_ratio, completion_ratio, cache_ratio, create_cache_ratio,
     # model_price, expression, size ratios): its formula needs them as they were.
     source_figures = models.JSONField(default=dict, blank=True)
@@ -81,7 +95,10 @@ class PriceRule(models.Model):
         verbose_name = _("price")
         verbose_name_plural = _("prices")
         ordering = ("model_name",)
-        constraints = [models.UniqueConstraint(fields=["version", "model_name"], name="price_rule_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "model_name"], name="price_rule_once"),
+            models.CheckConstraint(condition=models.Q(rounding_step_nano__gt=0), name="price_rule_rounding_step"),
+        ]
 
     def __str__(self) -> str:
         return self.model_name

@@ -57,6 +57,18 @@ class RequestLog(models.Model):
     cache_write_tokens = models.IntegerField(_("cache write tokens"), default=0)
     output_tokens = models.IntegerField(_("output tokens"), default=0)
     reasoning_tokens = models.IntegerField(_("reasoning tokens"), default=0)
+    # What was not counted in tokens, and the kinds of token that have prices of their own. Defaults of the database too:
+    # whoever writes rows without these columns gets them.
+    modality = models.CharField(_("modality"), max_length=16, default="text", db_default="text")
+    audio_input_tokens = models.IntegerField(_("audio input tokens"), default=0, db_default=0)
+    audio_output_tokens = models.IntegerField(_("audio output tokens"), default=0, db_default=0)
+    image_count = models.IntegerField(_("images"), default=0, db_default=0)
+    # The length of video (modality video) or sound in milliseconds.
+    media_ms = models.BigIntegerField(_("length, ms"), default=0, db_default=0)
+    character_count = models.IntegerField(_("characters"), default=0, db_default=0)
+    # Size of the images or resolution of the video.
+    media_size = models.CharField(_("size"), max_length=32, default="", blank=True, db_default="")
+    media_quality = models.CharField(_("quality"), max_length=16, default="", blank=True, db_default="")
     usage_source = models.CharField(_("usage source"), max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
     held_nano = models.BigIntegerField(_("held"), default=0)
     cost_nano = models.BigIntegerField(_("cost"), default=0)

@@ -1,17 +1,41 @@
 """What a call costs: pure functions of a price rule, a multiplier and the usage.
 
-``quote`` gives the price and its arithmetic, ``estimate`` what to hold before the call, ``PriceTable`` finds the rule.
+``quote`` gives the price and its arithmetic, ``most`` what to hold before the call, ``PriceTable`` finds the rule.
 """
 
 from billing.expressions import ExpressionError
-from billing.pricing.calculate import estimate, quote
-from billing.pricing.figures import NEW_API, ONE_API, PORTAL, Line, NoPrice, Quote, RuleFigures, Usage
+from billing.pricing.calculate import estimate, most, quote
+from billing.pricing.figures import (
+    ANY,
+    AUDIO_KEY,
+    HALF_EVEN,
+    HALF_UP,
+    NEW_API,
+    ONE_API,
+    PORTAL,
+    ROUNDINGS,
+    UP,
+    Line,
+    NoPrice,
+    Quote,
+    RuleFigures,
+    Usage,
+    image_key,
+    video_key,
+)
 from billing.pricing.table import BookPrices, Price, PriceTable, VersionPrices
+from billing.pricing.units import usage_columns, usage_of
 
 __all__ = [
+    "ANY",
+    "AUDIO_KEY",
+    "HALF_EVEN",
+    "HALF_UP",
     "NEW_API",
     "ONE_API",
     "PORTAL",
+    "ROUNDINGS",
+    "UP",
     "BookPrices",
     "ExpressionError",
     "Line",
@@ -23,5 +47,10 @@ __all__ = [
     "Usage",
     "VersionPrices",
     "estimate",
+    "image_key",
+    "most",
     "quote",
+    "usage_columns",
+    "usage_of",
+    "video_key",
 ]

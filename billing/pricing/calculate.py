@@ -35,27 +35,41 @@ def estimate(
     size: str = "",
     params: Mapping[str, object] | None = None,
 ) -> int:
-    """Nano-USD to hold: never below the price of a call with this input and at most this output.
+    """Nano-USD to hold: never below the price of a call with this input and at most this output. See ``most``."""
+    usage = Usage(input=input_tokens, output=max_output_tokens, images=images, size=size, params=params or {})
+    return most(formula=formula, rule=rule, multiplier=multiplier, quota_per_unit=quota_per_unit, usage=usage)
 
-    How much of the input will be cached or written to a cache is not known yet, so each kind is tried for all of it; a
-    tiered price is also tried at the lengths where it may jump.
+
+def most(*, formula: str, rule: RuleFigures, multiplier: Decimal, quota_per_unit: Decimal, usage: Usage) -> int:
+    """Nano-USD to hold for a call that uses at most ``usage``; NoPrice for what has no price, so that the call is refused.
+
+    How much of the input will be cached or written to a cache, and of the output be reasoning, is not known yet, so each
+    kind is tried for all of it; so are the tokens of sound where any are expected. A tiered price is also tried at the
+    lengths where it may jump.
     """
-    plain_use = Usage(input=input_tokens, output=max_output_tokens, images=images, size=size, params=params or {})
-    tries = [
-        plain_use,
-        replace(plain_use, cached=input_tokens),
-        replace(plain_use, cache_write=input_tokens),
-        replace(plain_use, cache_write=input_tokens, cache_write_1h=input_tokens),
-    ]
+    sounds = [usage]
+    if usage.audio_input:
+        sounds.append(replace(usage, audio_input=usage.input))
+    if usage.audio_output:
+        sounds += [replace(x, audio_output=usage.output) for x in sounds]
+    thoughts = [replace(x, reasoning=x.output - x.audio_output) for x in sounds] if rule.reasoning_nano is not None else []
+    tries = [*sounds, *thoughts]
+    for start in list(tries):
+        free = start.input - start.audio_input
+        tries += [
+            replace(start, cached=free),
+            replace(start, cache_write=free),
+            replace(start, cache_write=free, cache_write_1h=free),
+        ]
     if rule.basis == "expression":
         jumps = expressions.thresholds(expressions.parse(str(rule.source_figures.get("expression") or "")))
         for jump in sorted(jumps):
             for length in {int(jump), int(jump) + 1, int(jump) - 1}:
-                if 0 <= length < input_tokens:
-                    tries.append(replace(plain_use, input=length))
-                if 0 <= length < max_output_tokens:
-                    tries.append(replace(plain_use, output=length))
+                if 0 <= length < usage.input:
+                    tries.append(replace(usage, input=length))
+                if 0 <= length < usage.output:
+                    tries.append(replace(usage, output=length))
     return max(
-        quote(formula=formula, rule=rule, multiplier=multiplier, quota_per_unit=quota_per_unit, usage=usage).cost_nano
-        for usage in tries
+        quote(formula=formula, rule=rule, multiplier=multiplier, quota_per_unit=quota_per_unit, usage=tried).cost_nano
+        for tried in tries
     )

@@ -1,52 +1,160 @@
-"""The portal's own formula: integers, one division, half to even, once per call.
+"""The portal's own formula: integers, one division, rounded once per call (half to even unless the rule says otherwise).
 
 It runs once for every call, so the arithmetic is in plain integers of 1e-15 USD; nothing is rounded before the end.
+``billing/sql/portal_cost.sql`` is the same formula for the database, to calculate kept calls again.
 """
 
 from decimal import Decimal
 from functools import lru_cache
 
-from billing.pricing.figures import PORTAL, Line, NoPrice, Quote, RuleFigures, Usage, plain
+from billing.pricing.figures import (
+    AUDIO_KEY,
+    HALF_EVEN,
+    HALF_UP,
+    PORTAL,
+    UP,
+    Line,
+    NoPrice,
+    Quote,
+    RuleFigures,
+    Usage,
+    image_price,
+    plain,
+    video_price,
+)
 from config.foundation.money import MILLION, divide_half_even
 
 NANO_PLACES = 9
 # A price has nine places and a count of millionths adds six.
 AMOUNT_PLACES = 15
+# Seconds are counted in thousandths.
+MS_PLACES = 3
+
+# (name, count, its decimal places, price, per, detail)
+Part = tuple[str, int, int, int, int, str]
 
 
 def quote(rule: RuleFigures, multiplier: Decimal, usage: Usage) -> Quote:
-    """The price of a call; raises NoPrice for a tiered rule, which only New API's formula reads."""
+    """The price of a call; raises NoPrice for what the rule has no price for, and for a tiered rule."""
     if rule.basis == "expression":
         raise NoPrice("tiered prices need the formula of New API")
-    cached_price = rule.input_nano if rule.cached_nano is None else rule.cached_nano
-    write_price = rule.input_nano if rule.cache_write_nano is None else rule.cache_write_nano
-    fresh = usage.input if usage.input_excludes_cache else max(usage.input - usage.cached - usage.cache_write, 0)
-    parts = [
-        ("input", fresh, rule.input_nano, MILLION),
-        ("cached", usage.cached, cached_price, MILLION),
-        ("cache_write", usage.cache_write, write_price, MILLION),
-        ("output", usage.output, rule.output_nano, MILLION),
-    ]
-    if rule.basis == "call":
-        parts = []
-    used = bool(usage.total_tokens or usage.images)
-    if rule.call_nano:
-        parts.append(("call", 1, rule.call_nano, 1))
+    parts = [] if rule.basis == "call" else _tokens(rule, usage)
+    used = bool(usage.total_tokens)
+    if usage.has_units:
+        parts += _units(rule, usage)
         used = True
-    if usage.images and rule.item_nano:
-        parts.append(("item", usage.images, rule.item_nano, 1))
-    amounts = [(name, count, price, per, count * price * (MILLION // per)) for name, count, price, per in parts if count]
+    if rule.call_nano:
+        parts.append(("call", 1, 0, rule.call_nano, 1, ""))
+        used = True
+    amounts = [(part, part[1] * part[3] * (MILLION // part[4]) // 10 ** part[2]) for part in parts if part[1]]
     mantissa, places, text = _factor(multiplier)
-    total = sum(part[4] for part in amounts) * mantissa
-    cost = divide_half_even(total, 10 ** (AMOUNT_PLACES - NANO_PLACES + places))
+    total = sum(amount for _part, amount in amounts) * mantissa
+    cost = rounded(total, 10 ** (AMOUNT_PLACES - NANO_PLACES + places), rule.rounding, rule.rounding_step_nano)
     lines = [
-        Line(name, str(count), _decimal(price, NANO_PLACES), per, _decimal(amount, AMOUNT_PLACES), "USD")
-        for name, count, price, per, amount in amounts
+        Line(
+            name,
+            _decimal(count, count_places) if count_places else str(count),
+            _decimal(price, NANO_PLACES),
+            per,
+            _decimal(amount, AMOUNT_PLACES),
+            "USD",
+            detail,
+        )
+        for (name, count, count_places, price, per, detail), amount in amounts
     ]
     if used and multiplier and cost < rule.minimum_nano:
         cost = rule.minimum_nano
         lines.append(Line("minimum", "1", _decimal(cost, NANO_PLACES), 1, _decimal(cost, NANO_PLACES), "USD"))
-    return Quote(PORTAL, cost, tuple(lines), text, _decimal(total, AMOUNT_PLACES + places), "half_even")
+    exact = _decimal(total, AMOUNT_PLACES + places)
+    return Quote(PORTAL, cost, tuple(lines), text, exact, rule.rounding, rounding_step_nano=rule.rounding_step_nano)
+
+
+def rounded(numerator: int, denominator: int, rounding: str, step: int) -> int:
+    """``numerator / denominator`` as a multiple of ``step``: the one division of a price."""
+    divisor = denominator * step
+    if rounding == HALF_EVEN:
+        return divide_half_even(numerator, divisor) * step
+    if rounding == UP:
+        return -(-numerator // divisor) * step
+    if rounding == HALF_UP:
+        return (2 * numerator + divisor) // (2 * divisor) * step
+    raise NoPrice(f"unknown rounding {rounding!r}")
+
+
+def _tokens(rule: RuleFigures, usage: Usage) -> list[Part]:
+    """Each kind of token once: kinds with a price of their own are taken out of input and output."""
+    cached_price = rule.input_nano if rule.cached_nano is None else rule.cached_nano
+    write_price = rule.input_nano if rule.cache_write_nano is None else rule.cache_write_nano
+    fresh, written = usage.input, usage.output
+    if not usage.input_excludes_cache:
+        fresh -= usage.cached + usage.cache_write
+    parts: list[Part] = []
+    if usage.audio_input:
+        parts.append(("audio_input", usage.audio_input, 0, _needed(rule.audio_input_nano, "audio input"), MILLION, ""))
+        fresh -= usage.audio_input
+    if usage.audio_output:
+        parts.append(("audio_output", usage.audio_output, 0, _needed(rule.audio_output_nano, "audio output"), MILLION, ""))
+        written -= usage.audio_output
+    if rule.reasoning_nano is not None and usage.reasoning:
+        parts.append(("reasoning", usage.reasoning, 0, rule.reasoning_nano, MILLION, ""))
+        written -= usage.reasoning
+    return [
+        ("input", max(fresh, 0), 0, rule.input_nano, MILLION, ""),
+        ("cached", usage.cached, 0, cached_price, MILLION, ""),
+        ("cache_write", usage.cache_write, 0, write_price, MILLION, ""),
+        ("output", max(written, 0), 0, rule.output_nano, MILLION, ""),
+        *parts,
+    ]
+
+
+def _units(rule: RuleFigures, usage: Usage) -> list[Part]:
+    """What is not counted in tokens. A price per call covers what has no price of its own, and so do output tokens
+    where the rule names no unit of that kind."""
+    parts: list[Part] = []
+    if usage.images:
+        price = image_price(rule, usage.size, usage.quality)
+        if price is None and not _names(rule, "image:"):
+            price = rule.item_nano or None
+        detail = " ".join(filter(None, (usage.size, usage.quality)))
+        if price is not None:
+            parts.append(("image" if _names(rule, "image:") else "item", usage.images, 0, price, 1, detail))
+        elif not _covered(rule, usage, "image:"):
+            raise NoPrice(f"no price for an image of {detail or 'this size'}")
+    if usage.video_ms:
+        price = video_price(rule, usage.resolution)
+        if price is not None:
+            parts.append(("video", usage.video_ms, MS_PLACES, price, 1, usage.resolution))
+        elif not _covered(rule, usage, "video:"):
+            raise NoPrice(f"no price for video of {usage.resolution or 'this resolution'}")
+    if usage.audio_ms:
+        price = rule.unit_prices.get(AUDIO_KEY)
+        if price is not None:
+            parts.append(("audio", usage.audio_ms, MS_PLACES, price, 1, ""))
+        elif not _covered(rule, usage, AUDIO_KEY):
+            raise NoPrice("no price for a second of audio")
+    if usage.characters:
+        if rule.character_nano is not None:
+            parts.append(("characters", usage.characters, 0, rule.character_nano, MILLION, ""))
+        elif not _covered(rule, usage, "characters"):
+            raise NoPrice("no price for characters")
+    return parts
+
+
+def _covered(rule: RuleFigures, usage: Usage, kind: str) -> bool:
+    """Whether something else of the rule pays for a unit that has no price of its own. The tokens of a prompt do not."""
+    if _names(rule, kind):
+        return False
+    return rule.basis == "call" or bool(usage.output and (rule.output_nano or rule.audio_output_nano))
+
+
+def _names(rule: RuleFigures, kind: str) -> bool:
+    return bool(rule.unit_prices) and any(key.startswith(kind) for key in rule.unit_prices)
+
+
+def _needed(price: int | None, what: str) -> int:
+    if price is None:
+        raise NoPrice(f"no price for {what}")
+    return price
 
 
 @lru_cache(maxsize=1024)

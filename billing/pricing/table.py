@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from billing.pricing.calculate import estimate, quote
+from billing.pricing.calculate import estimate, most, quote
 from billing.pricing.figures import Quote, RuleFigures, Usage
 
 ONE = Decimal(1)
@@ -53,6 +53,16 @@ class Price:
             images=images,
             size=size,
             params=params,
+        )
+
+    def most(self, usage: Usage) -> int:
+        """Nano-USD to hold for a call that uses at most this. Raises NoPrice for what has no price: refuse the call."""
+        return most(
+            formula=self.formula,
+            rule=self.rule,
+            multiplier=self.multiplier,
+            quota_per_unit=self.quota_per_unit,
+            usage=usage,
         )
 
 

@@ -13,7 +13,7 @@ from accounts.services import audit
 from billing.locks import lock_book
 from billing.models import GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.pricing import RuleFigures
-from billing.services.prices import figures_of, publish_version
+from billing.services.prices import figures_of, publish_version, stored_figures
 from config.foundation.clock import now
 from config.foundation.errors import Conflict
 
@@ -110,22 +110,7 @@ def _hold(draft: PriceVersion) -> None:
 
 def _fill(draft: PriceVersion, rules: Rules, multipliers: Multipliers) -> None:
     PriceRule.objects.bulk_create(
-        [
-            PriceRule(
-                version=draft,
-                model_name=name,
-                basis=rule.basis,
-                input_nano=rule.input_nano,
-                cached_nano=rule.cached_nano,
-                cache_write_nano=rule.cache_write_nano,
-                output_nano=rule.output_nano,
-                call_nano=rule.call_nano,
-                item_nano=rule.item_nano,
-                minimum_nano=rule.minimum_nano,
-                source_figures=dict(rule.source_figures),
-            )
-            for name, rule in sorted(rules.items())
-        ],
+        [PriceRule(version=draft, model_name=name, **stored_figures(rule)) for name, rule in sorted(rules.items())],
         batch_size=1000,
     )
     GroupMultiplier.objects.bulk_create(

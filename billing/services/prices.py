@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,21 +16,15 @@ from accounts.rights import require
 from accounts.services import audit
 from billing.locks import lock_book
 from billing.models import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
-from billing.pricing import BookPrices, Price, PriceTable, RuleFigures, VersionPrices
+from billing.pricing import ROUNDINGS, BookPrices, Price, PriceTable, RuleFigures, VersionPrices
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
 
-_FIGURES = (
-    "basis",
-    "input_nano",
-    "cached_nano",
-    "cache_write_nano",
-    "output_nano",
-    "call_nano",
-    "item_nano",
-    "minimum_nano",
-    "source_figures",
-)
+_FIGURES = tuple(field.name for field in fields(RuleFigures))
+# Part of the digest from the start; figures that came later count only where they say something, so that the digests of
+# earlier versions stay what they are.
+_FIRST_FIGURES = _FIGURES[: _FIGURES.index("source_figures") + 1]
+_SILENT = RuleFigures()
 
 
 @transaction.atomic
@@ -82,10 +77,7 @@ def publish_version(
         note=note,
     )
     PriceRule.objects.bulk_create(
-        [
-            PriceRule(version=version, model_name=name, **{field: _stored(getattr(rule, field)) for field in _FIGURES})
-            for name, rule in sorted(rules.items())
-        ],
+        [PriceRule(version=version, model_name=name, **stored_figures(rule)) for name, rule in sorted(rules.items())],
         batch_size=1000,
     )
     GroupMultiplier.objects.bulk_create(
@@ -188,10 +180,22 @@ def figures_of(rule: PriceRule) -> RuleFigures:
 def content_digest(rules: Mapping[str, RuleFigures], multipliers: Mapping[tuple[str, str], Decimal]) -> str:
     """SHA-256 over prices and multipliers, whatever their order."""
     body: dict[str, Any] = {
-        "rules": {name: {field: _stored(getattr(rule, field)) for field in _FIGURES} for name, rule in rules.items()},
+        "rules": {name: _digested(rule) for name, rule in rules.items()},
         "multipliers": sorted([group, payer, format(value.normalize(), "f")] for (group, payer), value in multipliers.items()),
     }
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def stored_figures(rule: RuleFigures) -> dict[str, Any]:
+    """The columns of a ``PriceRule``."""
+    return {field: _stored(getattr(rule, field)) for field in _FIGURES}
+
+
+def _digested(rule: RuleFigures) -> dict[str, Any]:
+    stored = stored_figures(rule)
+    return {
+        field: value for field, value in stored.items() if field in _FIRST_FIGURES or value != _stored(getattr(_SILENT, field))
+    }
 
 
 def _stored(value: Any) -> Any:
@@ -200,7 +204,9 @@ def _stored(value: Any) -> Any:
 
 def _check(rules: Mapping[str, RuleFigures], multipliers: Mapping[tuple[str, str], Decimal]) -> None:
     for name, rule in rules.items():
-        prices = [getattr(rule, field) for field in _FIGURES[1:-1]]
+        prices = [getattr(rule, field) for field in _FIGURES if field.endswith("_nano")] + list(rule.unit_prices.values())
+        if rule.rounding not in ROUNDINGS or rule.rounding_step_nano < 1:
+            raise InvalidInput("A price is rounded in a way we know, to a step above zero.", model=name)
         if not name or any(price is not None and price < 0 for price in prices):
             raise InvalidInput("A price needs a model and cannot be negative.", model=name)
     for (group, _payer), value in multipliers.items():

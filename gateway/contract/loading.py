@@ -61,7 +61,8 @@ ORDER BY v.book_id, v.valid_from DESC, v.number DESC
 """
 RULES_SQL = """
 SELECT version_id, model_name, basis, input_nano, cached_nano, cache_write_nano, output_nano, call_nano, item_nano,
-       minimum_nano, source_figures::text
+       minimum_nano, source_figures::text, reasoning_nano, audio_input_nano, audio_output_nano, character_nano,
+       unit_prices::text, rounding, rounding_step_nano
 FROM billing_pricerule WHERE version_id = ANY(%s)
 """
 MULTIPLIERS_SQL = """
@@ -226,4 +227,11 @@ def _rule(row: Row) -> RuleFigures:
         item_nano=row[8],
         minimum_nano=row[9],
         source_figures=orjson.loads(row[10]),
+        reasoning_nano=row[11],
+        audio_input_nano=row[12],
+        audio_output_nano=row[13],
+        character_nano=row[14],
+        unit_prices=orjson.loads(row[15]),
+        rounding=row[16],
+        rounding_step_nano=row[17],
     )

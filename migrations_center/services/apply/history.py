@@ -33,7 +33,7 @@ TYPES = (
     "int8", "int8", "jsonb", "jsonb", "varchar", "varchar", "varchar", "varchar",
 )  # fmt: skip
 _SCRATCH_SQL = """
-CREATE TEMP TABLE IF NOT EXISTS history_batch (LIKE billing_requestlog) ON COMMIT DELETE ROWS
+CREATE TEMP TABLE IF NOT EXISTS history_batch (LIKE billing_requestlog INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
 """
 _MOVE_SQL = f"""
 WITH fresh AS (
