@@ -6,7 +6,7 @@ from config.foundation.sqlfiles import run_sql_file
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0006_field_words'),
+        ('billing', '0007_desk'),
     ]
 
     operations = [
