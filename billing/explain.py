@@ -98,6 +98,24 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The key's own spending limit did not cover this call; the balance was not the reason."),
         gettext_lazy("Raise the limit on the key's page, or use another key."),
     ),
+    "requests_per_minute_exceeded": Reason(
+        gettext_lazy("The calls of this minute were made: a limit of calls a minute stopped this one."),
+        gettext_lazy(
+            "Wait for the next minute; clients that retry do so by themselves. The key's page shows whose limit it is."
+        ),
+    ),
+    "tokens_per_minute_exceeded": Reason(
+        gettext_lazy("The tokens of this minute were used: a limit of tokens a minute stopped this call."),
+        gettext_lazy("Wait for the next minute, or lower max_tokens: what a call may use is counted before it is made."),
+    ),
+    "request_exceeds_token_limit": Reason(
+        gettext_lazy("The call alone may use more tokens than the limit allows in a minute."),
+        gettext_lazy("Send less text or lower max_tokens; waiting does not help."),
+    ),
+    "parallel_calls_exceeded": Reason(
+        gettext_lazy("As many calls were running as the limit allows at once."),
+        gettext_lazy("Let one end before the next begins, or ask who set the limit to raise it."),
+    ),
     "old_entry_unavailable": Reason(
         gettext_lazy("The old entry this key belongs to could not be reached."),
         gettext_lazy("Try again shortly; if it stays, tell support."),

@@ -96,3 +96,55 @@ class KeySecret(models.Model):
 
     def __str__(self) -> str:
         return f"sk-...{self.tail}"
+
+
+class CallLimit(models.Model):
+    """How many calls and tokens a minute, and how many calls at once; each is a stop. Money has limits of its own (billing).
+
+    Whose it is: a key; a person (all keys of their own); a group (everything it pays, and the keys of the people who belong
+    to it, together); or, with both, one member of a group.
+    """
+
+    key = models.ForeignKey(
+        ApiKey, verbose_name=_("key"), null=True, blank=True, on_delete=models.CASCADE, related_name="call_limits"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="call_limits",
+    )
+    group = models.ForeignKey(
+        Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.CASCADE, related_name="call_limits"
+    )
+    requests_per_minute = models.PositiveIntegerField(_("calls a minute"), null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(_("tokens a minute"), null=True, blank=True)
+    parallel_calls = models.PositiveIntegerField(_("calls at once"), null=True, blank=True)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("call limit")
+        verbose_name_plural = _("call limits")
+        constraints = [
+            models.UniqueConstraint(fields=["key", "user", "group"], name="call_limit_once", nulls_distinct=False),
+            models.CheckConstraint(
+                condition=Q(key__isnull=False, user=None, group=None)
+                | (Q(key=None) & (Q(user__isnull=False) | Q(group__isnull=False))),
+                name="call_limit_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_minute__gte=1) | Q(tokens_per_minute__gte=1) | Q(parallel_calls__gte=1),
+                name="call_limit_says_something",
+            ),
+            models.CheckConstraint(
+                condition=(Q(requests_per_minute=None) | Q(requests_per_minute__gte=1))
+                & (Q(tokens_per_minute=None) | Q(tokens_per_minute__gte=1))
+                & (Q(parallel_calls=None) | Q(parallel_calls__gte=1)),
+                name="call_limit_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key or ''}{self.user or ''}{self.group or ''}"

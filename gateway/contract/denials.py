@@ -68,6 +68,50 @@ SERVICE_UNAVAILABLE = _denial(
 )
 
 
+# Whose limit a refusal names, as its message says it.
+WHOSE = {"key": "This API key", "person": "Your account", "member": "You as a member of this team", "group": "Your group"}
+
+
+def calls_per_minute(of: str, limit: int, seconds: int) -> Denial:
+    return Denial(
+        Outcome.RATE_LIMITED,
+        429,
+        "requests_per_minute_exceeded",
+        f"{WHOSE[of]} may make {limit} calls a minute, and they are made. The next minute begins in {seconds} s.",
+        of,
+    )
+
+
+def tokens_per_minute(of: str, limit: int, needed: int, seconds: int) -> Denial:
+    if needed > limit:
+        return Denial(
+            Outcome.RATE_LIMITED,
+            429,
+            "request_exceeds_token_limit",
+            f"This call may use {needed} tokens; {WHOSE[of].lower() if of == 'key' else WHOSE[of]} may use {limit} a minute. "
+            "Send less text or lower max_tokens: waiting does not help.",
+            of,
+        )
+    return Denial(
+        Outcome.RATE_LIMITED,
+        429,
+        "tokens_per_minute_exceeded",
+        f"{WHOSE[of]} may use {limit} tokens a minute, and this call may use {needed}. "
+        f"The next minute begins in {seconds} s; lowering max_tokens helps too.",
+        of,
+    )
+
+
+def parallel_calls(of: str, limit: int) -> Denial:
+    return Denial(
+        Outcome.RATE_LIMITED,
+        429,
+        "parallel_calls_exceeded",
+        f"{WHOSE[of]} may have {limit} calls running at once, and they are running. Wait for one to end.",
+        of,
+    )
+
+
 def model_not_in_key(name: str) -> Denial:
     return _denial(
         Outcome.NO_RIGHTS,

@@ -17,7 +17,7 @@ from cryptography.fernet import InvalidToken
 from billing.pricing import BookPrices, PriceTable, RuleFigures, VersionPrices
 from config.foundation.crypto import unseal
 from gateway.contract.snapshot import Snapshot
-from gateway.contract.types import Candidate, GroupView, KeyView, MappedName, ModelView, Network, UpstreamView
+from gateway.contract.types import CallLimits, Candidate, GroupView, KeyView, MappedName, ModelView, Network, UpstreamView
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,16 @@ OLD_ENTRIES_SQL = "SELECT id, base_url FROM gateway_oldentry WHERE is_active"
 
 KEY_COLUMNS = """
 k.id, k.name, k.state, k.route, k.model_names, k.networks, k.group_id, k.auto_group_codes, k.ignores_channel_pin,
-k.expires_at, s.tail, s.valid_until, s.revoked_at, k.owner_id, u.state, u.billing_group_id, k.team_id, e.old_entry_id
+k.expires_at, s.tail, s.valid_until, s.revoked_at, k.owner_id, u.state, u.billing_group_id, k.team_id, e.old_entry_id,
+(SELECT coalesce(json_agg(json_build_array(
+        CASE WHEN l.key_id IS NOT NULL THEN 'key' WHEN l.user_id IS NULL THEN 'group' WHEN l.group_id IS NULL THEN 'person'
+             ELSE 'member' END,
+        concat_ws(':', l.key_id, l.user_id, l.group_id), l.requests_per_minute, l.tokens_per_minute, l.parallel_calls
+    ) ORDER BY l.id), '[]')::text
+ FROM keys_calllimit l
+ WHERE l.key_id = k.id
+    OR (l.user_id = k.owner_id AND (l.group_id IS NULL OR l.group_id = u.billing_group_id))
+    OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id)))
 """
 KEYS_SQL = f"""
 SELECT s.digest, {KEY_COLUMNS}
@@ -145,6 +154,7 @@ def key_from_row(row: Row) -> KeyView:
         owner_group_id=row[16],
         team_id=row[17],
         old_entry_id=row[18],
+        limits=() if row[19] == "[]" else tuple(CallLimits(*found) for found in orjson.loads(row[19])),
     )
 
 

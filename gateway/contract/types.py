@@ -13,6 +13,17 @@ RouteName = Literal["new", "old", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What one subject may do; None: as much as it likes. ``of`` is its kind: key, person, member or group."""
+
+    of: str
+    subject_id: str
+    requests: int | None = None
+    tokens: int | None = None
+    parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KeyView:
     """A key as one of its secrets found it: the key, the secret, the owner. Holds no secret."""
 
@@ -34,6 +45,7 @@ class KeyView:
     owner_group_id: int | None
     team_id: int | None
     old_entry_id: int | None
+    limits: tuple[CallLimits, ...] = ()
 
     @property
     def payer_group_id(self) -> int | None:
@@ -100,12 +112,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a call is refused. ``message`` says what to do and names no group, network or inner route."""
+    """Why a call is refused. ``message`` says what to do and names no group, network or inner route.
+
+    ``limit_of``: whose limit it was (key, person, member, group), for refusals that come from one.
+    """
 
     outcome: Outcome
     http_status: int
     code: str
     message: str
+    limit_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,10 @@ from gateway.relay.call import Call  # noqa: E402
 from gateway.relay.client import address_of, presented_key  # noqa: E402
 from gateway.relay.database import DatabaseGone  # noqa: E402
 from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, Scope, Send  # noqa: E402
+from gateway.relay.limits import Refusal  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
 from gateway.relay.options import options  # noqa: E402
+from gateway.relay.pricing import token_estimate  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
 
@@ -182,7 +184,27 @@ async def _to_new_entry(
         await runtime.refuse(call, exchange, NOT_JSON if body is None and denial is denials.NO_MODEL else denial)
         return
     runtime.last_use.note(view.id)
-    await new_route.serve(runtime, call, exchange)
+    if view.limits:
+        await _within_limits(runtime, call, exchange, view)
+    else:
+        await new_route.serve(runtime, call, exchange)
+
+
+async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView) -> None:
+    """Serve a call whose key, person, team or membership has limits of calls, if they allow it."""
+    tokens = 0
+    if any(one.tokens is not None for one in view.limits):
+        has_output = call.endpoint != new_route.EMBEDDINGS
+        tokens = token_estimate(call.decision, call.body, call.size, has_output=has_output)
+    permit = await runtime.limits.admit(view.limits, tokens)
+    if isinstance(permit, Refusal):
+        await runtime.refuse(call, exchange, permit.denial, permit.headers)
+        return
+    exchange.extra = permit.headers()
+    try:
+        await new_route.serve(runtime, call, exchange)
+    finally:
+        runtime.limits.end(permit, call.used_tokens)
 
 
 async def _to_old_entry(

@@ -35,6 +35,8 @@ class Call:
     first_token_ms: int | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     is_settled: bool = False
+    # Tokens of the answer, once it is known: what the call counts for against a limit of tokens.
+    used_tokens: int = 0
 
     def elapsed_ms(self) -> int:
         return int((time.perf_counter() - self.started) * 1000)
@@ -74,6 +76,7 @@ class Call:
 
     def charged(self, tokens: Tokens, outcome: Outcome = Outcome.OK, http_status: int = 200, code: str = "") -> CallEvent:
         """The end of a call that gave a result, whole or in part, charged by its tokens at the price of its admission."""
+        self.used_tokens = tokens.input + tokens.output
         try:
             quote = price_of(self.decision, tokens, self.body)
         except NotPriced:

@@ -19,7 +19,7 @@ REFRESH_SECONDS = 30.0
 # Many changes in a row (an import) become one reading each fifth of a second.
 GATHER_SECONDS = 0.2
 # Tables that only say something about keys; they empty the cache of keys, the snapshot does not hold them.
-KEY_TABLES = frozenset({"keys_apikey", "keys_keysecret", "accounts_user", "gateway_keyoldentry"})
+KEY_TABLES = frozenset({"keys_apikey", "keys_keysecret", "accounts_user", "gateway_keyoldentry", "keys_calllimit"})
 
 
 class ConfigStore:

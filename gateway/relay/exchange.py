@@ -31,13 +31,15 @@ class ClientGone(Exception):
 class Exchange:
     """Reads the request, answers it once, and cancels the handler when the client goes away (after ``watch``)."""
 
-    __slots__ = ("_receive", "_send", "_timer", "_watcher", "headers", "is_gone", "is_started", "request_id", "scope")
+    __slots__ = ("_receive", "_send", "_timer", "_watcher", "extra", "headers", "is_gone", "is_started", "request_id", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: UUID) -> None:
         self.scope = scope
         self._receive, self._send = receive, send
         self.request_id = request_id
         self.headers: Headers = headers_of(scope)
+        # Headers every answer of this exchange carries.
+        self.extra: HeaderList = []
         self.is_started = False
         self.is_gone = False
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +91,12 @@ class Exchange:
 
     async def start(self, status: int, content_type: bytes, extra: HeaderList | None = None) -> None:
         self.is_started = True
-        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.hex.encode()), *(extra or ())]
+        headers = [
+            (b"content-type", content_type),
+            (b"x-request-id", self.request_id.hex.encode()),
+            *self.extra,
+            *(extra or ()),
+        ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, part: bytes, *, more: bool = True) -> None:
@@ -119,4 +126,7 @@ ERROR_TYPES = {
 def error_body(denial: Denial, param: str | None = None) -> bytes:
     """OpenAI's error body. It never holds what the client sent, except a model's name."""
     kind = ERROR_TYPES.get(denial.http_status, "api_error")
-    return orjson.dumps({"error": {"message": denial.message, "type": kind, "param": param, "code": denial.code}})
+    error = {"message": denial.message, "type": kind, "param": param, "code": denial.code}
+    if denial.limit_of:
+        error["limit_of"] = denial.limit_of
+    return orjson.dumps({"error": error})

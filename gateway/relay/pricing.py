@@ -8,7 +8,7 @@ from gateway.contract.estimate import Body, input_estimate, output_estimate
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
 
-__all__ = ["NotPriced", "hold_amount", "price_of"]
+__all__ = ["NotPriced", "hold_amount", "price_of", "token_estimate"]
 
 # Estimates are asked for round token counts, so that calls of like size share one calculation.
 _estimates: dict[tuple[Any, ...], int] = {}
@@ -57,6 +57,12 @@ def price_of(decision: Decision, tokens: Tokens, body: Body) -> Quote:
         return price.quote(usage)
     except (NoPrice, ExpressionError) as error:
         raise NotPriced from error
+
+
+def token_estimate(decision: Decision, body: Body, size: int, *, has_output: bool) -> int:
+    """Tokens the call may use, input and output together, as they are counted against a limit before the answer is there."""
+    assert decision.model is not None
+    return input_estimate(body, size) + output_estimate(body, decision.model.max_output_tokens, has_output=has_output)
 
 
 def round_up(tokens: int) -> int:

@@ -17,8 +17,9 @@ from gateway.contract.types import Denial
 from gateway.relay.call import Call
 from gateway.relay.config_store import ConfigStore
 from gateway.relay.database import Batcher, DatabaseGone, Line
-from gateway.relay.exchange import Exchange
+from gateway.relay.exchange import Exchange, HeaderList
 from gateway.relay.key_cache import KeyCache
+from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.recorder import LastUse, Recorder
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ VALUES (%(name)s, to_timestamp(%(started)s), now(), %(version)s, %(open)s)
 ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, seen_at = excluded.seen_at,
     config_version = excluded.config_version, open_calls = excluded.open_calls
 """
+RELAYS_SQL = "SELECT count(*) FROM gateway_relayinstance WHERE seen_at > now() - interval '30 seconds'"
 FAREWELL_SQL = "DELETE FROM gateway_relayinstance WHERE name = %s"
 
 
@@ -53,6 +55,7 @@ class Runtime:
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
         self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
+        self.limits = Limiter(self.name)
         self._started_at = time.time()
         self._line = Line()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +76,7 @@ class Runtime:
         self._tasks = [
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
+            asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
         ]
 
     async def stop(self) -> None:
@@ -85,6 +89,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.limits.stop()
         await self.recorder.stop(STOP_SECONDS)
         await self.last_use.stop()
         with contextlib.suppress(DatabaseGone, psycopg.Error):
@@ -121,10 +126,10 @@ class Runtime:
         call.is_settled = True
         self.recorder.add(event)
 
-    async def refuse(self, call: Call, exchange: Exchange, denial: Denial) -> None:
+    async def refuse(self, call: Call, exchange: Exchange, denial: Denial, extra: HeaderList | None = None) -> None:
         """Refuse a call and log that."""
         self.end(call, call.refused(denial))
-        await exchange.refuse(denial)
+        await exchange.refuse(denial, extra)
 
     async def _heartbeat(self) -> None:
         snapshot = await self.config.ready(3.0)
@@ -136,6 +141,7 @@ class Runtime:
         }
         with contextlib.suppress(DatabaseGone):
             await self._line.run(HEARTBEAT_SQL, named)
+            self.limits.relay_count = (await self._line.run(RELAYS_SQL, ()))[0][0]
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
