@@ -15,7 +15,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ENTRY_PREFIXES = ("/v1/", "/api/v1/")
+# The last ones are answered by the portal, but a key that is still at home with an old gateway is forwarded there.
+ENTRY_PREFIXES = ("/v1/", "/api/v1/", "/dashboard/billing/", "/api/usage/token", "/api/log/token")
 
 _django = cast("Application", get_asgi_application())
 

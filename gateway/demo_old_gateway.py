@@ -90,11 +90,18 @@ async def _reset(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def _subscription(request: web.Request) -> web.Response:
+    """In One API's shape; the double keeps no accounts, so everybody has the same limit."""
+    limit = {"soft_limit_usd": 3.5, "hard_limit_usd": 3.5, "system_hard_limit_usd": 3.5}
+    return _answer(200, {"object": "billing_subscription", "has_payment_method": True, **limit, "access_until": 0})
+
+
 def build() -> web.Application:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app[CALLS] = Calls()
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_get("/v1/models", _models)
+    app.router.add_get("/v1/dashboard/billing/subscription", _subscription)
     app.router.add_get("/__calls", _calls)
     app.router.add_post("/__reset", _reset)
     return app

@@ -12,7 +12,7 @@ from config.foundation.errors import NotFound
 from gateway.contract.loading import load_key, load_snapshot
 from gateway.contract.resolve import callable_models, resolve
 from gateway.contract.snapshot import Snapshot
-from gateway.contract.types import Ask, Decision
+from gateway.contract.types import Ask, Decision, KeyView
 from gateway.models import OldEntry, RelayInstance
 from keys.selectors import key_for
 
@@ -48,6 +48,11 @@ def models_open_to(actor: User, key_id: int) -> list[str]:
         key = load_key(cursor, key_id)
     if key is None:
         raise NotFound
+    return models_of_key(key)
+
+
+def models_of_key(key: KeyView) -> list[str]:
+    """The same for a key that is at hand; whose it is has been looked at before."""
     return [name for name, _ in callable_models(current_snapshot(), key, now())]
 
 

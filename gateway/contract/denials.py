@@ -63,6 +63,9 @@ KEY_LIMIT = _denial(
     "key_limit_reached",
     "The allowance of this API key does not cover this call. Raise it in the portal, or use another key.",
 )
+READ_ONLY = _denial(
+    Outcome.CLIENT_ERROR, 405, "read_only", "Only reading is possible at this address. Change keys and limits in the portal."
+)
 SERVICE_UNAVAILABLE = _denial(
     Outcome.MODEL_UNAVAILABLE, 503, "service_unavailable", "The service cannot take calls at the moment. Try again shortly."
 )

@@ -36,6 +36,7 @@ from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, 
 from gateway.relay.limits import Refusal  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
 from gateway.relay.options import options  # noqa: E402
+from gateway.relay.portal import hand_over, is_portals  # noqa: E402
 from gateway.relay.pricing import token_estimate  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
@@ -145,6 +146,9 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     is_list = method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/"))
     sent = presented_key(exchange.headers)
     presented = normalise(sent) if sent else None
+    if presented is None and is_portals(path):
+        await hand_over(exchange)
+        return
     if presented is None:
         denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_call or is_list else NOT_FOUND
         await _turn_away(runtime, call, exchange, denial)
@@ -153,6 +157,9 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     snapshot = await runtime.config.ready(SNAPSHOT_SECONDS)
     if snapshot is None:
         raise DatabaseGone("no snapshot yet")
+    if is_portals(path) and (view is None or view.route != "old"):
+        await hand_over(exchange)
+        return
     if view is None:
         await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else NOT_FOUND)
         return

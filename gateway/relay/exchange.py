@@ -79,6 +79,11 @@ class Exchange:
             self._watcher.cancel()
             self._watcher = None
 
+    def hand_over(self) -> tuple[Scope, Receive, Send]:
+        """The request as it came, for somebody else to answer."""
+        self.is_started = True
+        return self.scope, self._receive, self._send
+
     async def reply(self, status: int, body: bytes, content_type: bytes = JSON, extra: HeaderList | None = None) -> None:
         await self.start(status, content_type, [(b"content-length", b"%d" % len(body)), *(extra or ())])
         await self.write(body, more=False)
