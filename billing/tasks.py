@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing.services import alerts, ledger, partitions, usage
+from billing.services import alerts, ledger, partitions, seals, usage
 
 # A run ends after this many rounds, so that one busy moment does not hold a worker for ever.
 ROUNDS = 20
@@ -30,3 +30,8 @@ def check_low_balances_task() -> None:
 @shared_task(ignore_result=True)
 def ensure_partitions_task() -> None:
     partitions.ensure_partitions()
+
+
+@shared_task(ignore_result=True)
+def seal_entries_task() -> None:
+    seals.seal_everything(ROUNDS)

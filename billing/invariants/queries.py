@@ -15,7 +15,7 @@ class Invariant:
 
 
 # Both sides of every entry, as one account sees them.
-_LINES = """(
+LINES = """(
     SELECT e.id, e.from_account_id AS account_id, -e.amount_nano AS amount, e.from_seq AS seq, e.from_balance_nano AS after
     FROM billing_ledgerentry e
     UNION ALL
@@ -27,14 +27,14 @@ _PURSES = (
         "balance",
         "The balance of every purse is the sum of its entries.",
         f"""SELECT 'purse ' || a.id, format('balance %s, entries %s', a.balance_nano, coalesce(sum(l.amount), 0))
-        FROM billing_ledgeraccount a LEFT JOIN {_LINES} l ON l.account_id = a.id
+        FROM billing_ledgeraccount a LEFT JOIN {LINES} l ON l.account_id = a.id
         WHERE a.is_purse GROUP BY a.id HAVING a.balance_nano <> coalesce(sum(l.amount), 0)""",
     ),
     Invariant(
         "sequence",
         "The entries of a purse are numbered 1, 2, 3, ... and the purse knows the last number.",
         f"""SELECT 'purse ' || a.id, format('number %s, entries %s, highest %s', a.seq, count(l.id), max(l.seq))
-        FROM billing_ledgeraccount a LEFT JOIN {_LINES} l ON l.account_id = a.id
+        FROM billing_ledgeraccount a LEFT JOIN {LINES} l ON l.account_id = a.id
         WHERE a.is_purse GROUP BY a.id
         HAVING a.seq <> count(l.id) OR count(DISTINCT l.seq) <> count(l.id) OR coalesce(max(l.seq), 0) <> count(l.id)""",
     ),
@@ -44,7 +44,7 @@ _PURSES = (
         f"""SELECT 'entry ' || x.id, format('purse %s number %s: says %s, is %s', x.account_id, x.seq, x.after, x.running)
         FROM (
             SELECT l.*, sum(l.amount) OVER (PARTITION BY l.account_id ORDER BY l.seq) AS running
-            FROM {_LINES} l JOIN billing_ledgeraccount a ON a.id = l.account_id AND a.is_purse
+            FROM {LINES} l JOIN billing_ledgeraccount a ON a.id = l.account_id AND a.is_purse
         ) x WHERE x.after IS DISTINCT FROM x.running""",
     ),
     Invariant(

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from billing.invariants.history import DESK, HISTORY
 from billing.invariants.queries import INVARIANTS, Invariant
 from billing.models import GroupMultiplier, PriceRule, PriceVersion
 from billing.services.prices import content_digest, figures_of
@@ -33,7 +34,7 @@ class Finding:
 def check_all(at: datetime | None = None) -> list[Finding]:
     """Every invariant, in a fixed order; ``at`` moves the clock for holds that should have ended."""
     with _snapshot():
-        findings = [_run(invariant, at or now()) for invariant in INVARIANTS]
+        findings = [_run(invariant, at or now()) for invariant in (*INVARIANTS, *DESK, *HISTORY)]
         return [*findings, _prices()]
 
 

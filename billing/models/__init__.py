@@ -3,6 +3,7 @@ from billing.models.codes import RedemptionCode
 from billing.models.desk import DeskItem
 from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
+from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "KeyBudget",
     "LedgerAccount",
     "LedgerEntry",
+    "LedgerSeal",
+    "LedgerSealHead",
     "PriceBook",
     "PriceRule",
     "PriceVersion",

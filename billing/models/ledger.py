@@ -30,6 +30,7 @@ class LedgerAccount(models.Model):
         ADJUSTMENT = "adjustment", _("adjustments")
         OPERATOR_LOSS = "operator_loss", _("operator's loss")
         SUSPENSE = "suspense", _("suspense")
+        UPSTREAM_COST = "upstream_cost", _("owed to upstreams")
         EXCHANGE = "exchange", _("currency exchange")
         ROUNDING = "rounding", _("rounding")
 
@@ -110,10 +111,13 @@ class LedgerEntry(models.Model):
     transaction_id = models.UUIDField(_("transaction id"))
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     n = models.PositiveSmallIntegerField(_("number"), default=0)
+    # No index of their own: "entry_from" and "entry_to" begin with them.
     from_account = models.ForeignKey(
-        LedgerAccount, on_delete=models.PROTECT, related_name="entries_out", verbose_name=_("from")
+        LedgerAccount, on_delete=models.PROTECT, related_name="entries_out", verbose_name=_("from"), db_index=False
     )
-    to_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="entries_in", verbose_name=_("to"))
+    to_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="entries_in", verbose_name=_("to"), db_index=False
+    )
     amount_nano = models.BigIntegerField(_("amount"))
     # Running number and balance after, for the sides that are purses.
     from_seq = models.BigIntegerField(_("place, from"), null=True)
@@ -136,6 +140,11 @@ class LedgerEntry(models.Model):
         ordering = ("-id",)
         constraints = [
             models.UniqueConstraint(fields=["transaction_id", "kind", "n"], name="entry_once"),
+            # A place in a purse's history is taken once.
+            models.UniqueConstraint(
+                fields=["from_account", "from_seq"], condition=Q(from_seq__isnull=False), name="entry_place_from"
+            ),
+            models.UniqueConstraint(fields=["to_account", "to_seq"], condition=Q(to_seq__isnull=False), name="entry_place_to"),
             models.CheckConstraint(condition=Q(amount_nano__gt=0), name="entry_positive"),
             models.CheckConstraint(condition=~Q(from_account=F("to_account")), name="entry_two_accounts"),
         ]

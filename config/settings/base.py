@@ -138,6 +138,10 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "portal@example.org")
 
 # How long a call may hold money before the sweeper gives it back, in seconds.
 HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
+# How many days after its hold ran out the end of a call is still charged; later it goes to the desk. The ledger's functions
+# read it from the connection.
+LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)
+DATABASES["default"]["OPTIONS"]["options"] = f"-c portal.late_event_days={LATE_EVENT_DAYS}"
 UPSTREAM_TIMEOUT_SECONDS = env.number("UPSTREAM_TIMEOUT_SECONDS", 600)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")

@@ -20,6 +20,7 @@ CELERY_BEAT_SCHEDULE = {
     "beat-heartbeat": {"task": "config.tasks.heartbeat_task", "schedule": timedelta(seconds=5)},
     "expire-holds": {"task": "billing.tasks.expire_holds_task", "schedule": timedelta(seconds=15)},
     "fold-usage": {"task": "billing.tasks.fold_usage_task", "schedule": timedelta(seconds=3)},
+    "seal-entries": {"task": "billing.tasks.seal_entries_task", "schedule": timedelta(seconds=60)},
     "low-balance": {"task": "billing.tasks.check_low_balances_task", "schedule": timedelta(seconds=30)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},

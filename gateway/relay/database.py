@@ -35,7 +35,8 @@ def connection_arguments(*, statement_seconds: int = STATEMENT_SECONDS) -> dict[
         "autocommit": True,
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "portal relay",
-        "options": f"-c statement_timeout={statement_seconds * 1000} -c timezone=UTC",
+        "options": f"-c statement_timeout={statement_seconds * 1000} -c timezone=UTC"
+        f" -c portal.late_event_days={settings.LATE_EVENT_DAYS}",
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,

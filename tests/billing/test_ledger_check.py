@@ -8,11 +8,11 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from accounts.models import Role
+from accounts.models import Role, User
 from billing.invariants import check_all
-from billing.models import RedemptionCode
+from billing.models import DeskItem, RedemptionCode
 from billing.pricing import RuleFigures
-from billing.services import codes, ledger, money, prices, usage
+from billing.services import codes, desk, ledger, money, prices, seals, usage
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
@@ -59,6 +59,17 @@ def busy_ledger() -> None:
     book = prices.create_book(actor=None, code="house", name="House", formula="portal", is_default=True)
     rule = RuleFigures(input_nano=2_500_000_000, output_nano=10_000_000_000)
     prices.publish_version(actor=None, book=book, rules={"m": rule}, multipliers={("g", ""): Decimal("0.8")})
+    for cost in (70, 80):
+        too_late(user, cost)
+    desk.settle_desk_item(actor=finance, item=DeskItem.objects.get(amount_nano=80), reason="the upstream's bill has it")
+    assert seals.seal_entries() > 0
+
+
+def too_late(user: User, cost: int) -> None:
+    """A call whose end is reported a month after its hold ran out."""
+    call = hold(user, 100, seconds=-31 * 86400).request_id
+    ledger.expire_holds()
+    assert end(call, cost).status == "parked"
 
 
 DAMAGE = {
@@ -83,6 +94,11 @@ DAMAGE = {
     "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
     "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
+    "suspense": """UPDATE billing_ledgerentry SET from_account_id =
+        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash') WHERE kind = 'late'""",
+    "desk": "UPDATE billing_deskitem SET amount_nano = amount_nano + 1 WHERE state <> 'open'",
+    "seal_entry": "UPDATE billing_ledgerentry SET reason = 'mine' WHERE kind = 'top_up' AND amount_nano = 500",
+    "seal_chain": "DELETE FROM billing_ledgerseal WHERE id = (SELECT max(id) FROM billing_ledgerseal)",
     "prices": "UPDATE billing_pricerule SET input_nano = 1",
 }
 
@@ -126,8 +142,8 @@ def test_an_hour_later_the_open_holds_are_overdue(busy_ledger: None) -> None:
 def test_the_command_prints_a_table_and_exits_with_one_on_damage(busy_ledger: None, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("ledger_check")
     said = capsys.readouterr().out
-    assert said.splitlines()[-1] == "21 invariants, all hold."
-    assert sum(" ok " in line for line in said.splitlines()) == 21
+    assert said.splitlines()[-1] == f"{len(DAMAGE)} invariants, all hold."
+    assert sum(" ok " in line for line in said.splitlines()) == len(DAMAGE)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE billing_keybudget SET spent_nano = spent_nano + 1")
     with pytest.raises(SystemExit) as stopped:

@@ -1,0 +1,75 @@
+"""History that was sealed is still what it was, and the desk: queries like those of ``billing.invariants.queries``."""
+
+from billing.invariants.queries import LINES, Invariant
+
+_SEALED = f"""(
+    SELECT coalesce(l.id, 0) AS entry_id, coalesce(m.account_id, l.account_id) AS account_id, coalesce(m.seq, l.seq) AS seq,
+        m.mark AS sealed, CASE WHEN l.id IS NOT NULL THEN billing_entry_mark(e) END AS found
+    FROM (
+        SELECT s.account_id, s.first_seq + n AS seq, substr(s.marks, n::int * 32 + 1, 32) AS mark
+        FROM billing_ledgerseal s CROSS JOIN LATERAL generate_series(0, s.last_seq - s.first_seq) n
+    ) m
+    FULL JOIN (
+        SELECT x.* FROM {LINES} x JOIN billing_ledgersealhead h ON h.account_id = x.account_id AND x.seq <= h.last_seq
+    ) l ON l.account_id = m.account_id AND l.seq = m.seq
+    LEFT JOIN billing_ledgerentry e ON e.id = l.id
+)"""  # noqa: S608  (parts are constants)
+
+HISTORY = (
+    Invariant(
+        "seal_entry",
+        "Every entry that was sealed is there and has the fields it was sealed with.",
+        f"""SELECT CASE WHEN x.entry_id = 0 THEN 'purse ' || x.account_id ELSE 'entry ' || x.entry_id END,
+            CASE WHEN x.entry_id = 0 THEN format('entry number %s was removed', x.seq)
+                 WHEN x.sealed IS NULL THEN format('was slipped in as number %s of purse %s', x.seq, x.account_id)
+                 ELSE format('number %s of purse %s is not what was sealed', x.seq, x.account_id) END
+        FROM {_SEALED} x WHERE x.sealed IS DISTINCT FROM x.found""",  # noqa: S608
+    ),
+    Invariant(
+        "seal_chain",
+        "The seals of a purse follow each other without a gap, and the last one is its head.",
+        """SELECT 'seal ' || s.id, format('purse %s entries %s to %s', s.account_id, s.first_seq, s.last_seq) FROM (
+            SELECT s.*, lag(s.digest) OVER own AS before, coalesce(lag(s.last_seq) OVER own, 0) AS last_before
+            FROM billing_ledgerseal s WINDOW own AS (PARTITION BY s.account_id ORDER BY s.first_seq)
+        ) s WHERE s.first_seq <> s.last_before + 1 OR length(s.marks) <> 32 * (s.last_seq - s.first_seq + 1)
+            OR s.digest <> sha256(coalesce(s.before, billing_seal_genesis(s.account_id)) || s.marks)
+        UNION ALL
+        SELECT 'purse ' || coalesce(h.account_id, s.account_id), format('sealed to %s, last seal to %s', h.last_seq, s.last_seq)
+        FROM billing_ledgersealhead h FULL JOIN (
+            SELECT DISTINCT ON (account_id) account_id, last_seq, digest FROM billing_ledgerseal
+            ORDER BY account_id, first_seq DESC
+        ) s ON s.account_id = h.account_id
+        WHERE (h.last_seq, h.digest) IS DISTINCT FROM (s.last_seq, s.digest)""",
+    ),
+)
+
+DESK = (
+    Invariant(
+        "suspense",
+        "Suspense is below zero by what late items of the desk have open, and by nothing else.",
+        """SELECT 'suspense', format('%s by entries, %s open at the desk', x.booked, x.waiting) FROM (
+            SELECT coalesce((SELECT sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END)
+                FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
+                WHERE a.kind = 'suspense'), 0) AS booked,
+                (SELECT coalesce(sum(d.amount_nano), 0) FROM billing_deskitem d
+                WHERE d.state = 'open' AND d.entry_id IS NOT NULL) AS waiting
+        ) x WHERE x.booked <> -x.waiting""",
+    ),
+    Invariant(
+        "desk",
+        "An item of the desk has its money booked once: into suspense when it waits there, and all of it when it is closed.",
+        """SELECT 'item ' || d.id, format('%s, amount %s, entry %s, closed by %s', d.state, d.amount_nano,
+            e.amount_nano, c.booked)
+        FROM billing_deskitem d LEFT JOIN billing_ledgerentry e ON e.id = d.entry_id
+        LEFT JOIN (
+            SELECT transaction_id, sum(amount_nano) AS booked FROM billing_ledgerentry WHERE kind = 'desk' GROUP BY 1
+        ) c ON c.transaction_id = d.closing_id
+        WHERE (d.entry_id IS NOT NULL AND e.amount_nano IS DISTINCT FROM d.amount_nano)
+           OR (d.state = 'open' AND c.booked IS NOT NULL)
+           OR (d.state <> 'open' AND coalesce(c.booked, 0) <> GREATEST(d.amount_nano, coalesce(d.settled_nano, 0)))
+        UNION ALL
+        SELECT 'entry ' || e.id, 'belongs to no item of the desk' FROM billing_ledgerentry e
+        WHERE (e.kind = 'late' AND NOT EXISTS (SELECT 1 FROM billing_deskitem d WHERE d.entry_id = e.id))
+           OR (e.kind = 'desk' AND NOT EXISTS (SELECT 1 FROM billing_deskitem d WHERE d.closing_id = e.transaction_id))""",
+    ),
+)

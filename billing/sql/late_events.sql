@@ -1,0 +1,162 @@
+-- Ends of calls that come late, or that belong to no call we know: nothing is lost and nothing is counted twice.
+--
+-- Until the limit (LATE_EVENT_DAYS after the hold ran out) a late event is charged and flagged. After it nobody is charged
+-- without being asked: the money waits in suspense (suspense to revenue, so suspense is below zero by what the desk has
+-- open) and the desk gets an item "late". An event whose request is unknown becomes an item "unmatched".
+-- What failed attempts are known to cost at an upstream is the operator's: operator's loss to upstream cost.
+
+-- Set by the portal's and the relay's connections from LATE_EVENT_DAYS.
+CREATE FUNCTION billing_late_limit() RETURNS interval LANGUAGE sql STABLE AS $$
+    SELECT make_interval(days => coalesce(nullif(current_setting('portal.late_event_days', true), '')::int, 7))
+$$;
+
+-- Events whose figures are sound, each with its hold; an id that comes twice is taken once.
+CREATE OR REPLACE FUNCTION billing_sound_calls(events jsonb) RETURNS billing_call[] LANGUAGE plpgsql AS $$
+DECLARE
+    calls billing_call[];
+BEGIN
+    SELECT coalesce(array_agg(call ORDER BY (call).ord), '{}') INTO calls FROM (
+        SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64),
+            CASE WHEN h.state = 'expired' THEN jsonb_set(e.log, '{price_detail}',
+                coalesce(nullif(e.log -> 'price_detail', 'null'), '{}') || '{"late": true}') ELSE e.log END,
+            h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts,
+            coalesce(h.state = 'open', false), coalesce(h.state = 'expired', false))::billing_call AS call
+        FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, reason text, log jsonb))
+            WITH ORDINALITY e(request_id, cost_nano, hold, reason, log, ord)
+        LEFT JOIN billing_hold h ON h.id = e.request_id
+        WHERE e.cost_nano >= 0 AND jsonb_typeof(e.log) = 'object'
+          AND CASE WHEN h.id IS NULL THEN e.cost_nano = 0 AND NOT coalesce(e.hold, false)
+              ELSE h.state = 'open'
+                OR (h.state = 'expired' AND h.reason = 'expired' AND h.expires_at > now() - billing_late_limit()) END
+        ORDER BY e.request_id, e.ord
+    ) sound;
+    RETURN calls;
+END $$;
+
+-- Puts an event that came too late on the desk and its money into suspense; false when it is there already.
+CREATE FUNCTION billing_park_late(event jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    h billing_hold;
+    entry bigint;
+    item bigint;
+    cost bigint := (event ->> 'cost_nano')::bigint;
+BEGIN
+    SELECT * INTO h FROM billing_hold x WHERE x.id = (event ->> 'request_id')::uuid AND x.state = 'expired'
+        AND x.reason = 'expired' AND x.expires_at <= now() - billing_late_limit();
+    IF NOT FOUND OR cost = 0 THEN
+        RETURN false;
+    END IF;
+    INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, booked_at,
+        effective_at, reason)
+    VALUES (h.id, 'late', 0, billing_house_account('suspense', ''), billing_house_account('revenue', ''), cost,
+        clock_timestamp(), uuid7_time(h.id), '')
+    ON CONFLICT DO NOTHING RETURNING id INTO entry;
+    IF entry IS NULL THEN
+        RETURN false;
+    END IF;
+    INSERT INTO billing_deskitem (kind, reference, request_id, user_id, group_id, amount_nano, reason, details, state,
+        opened_at, entry_id, note)
+    VALUES ('late', h.id::text, h.id, h.user_id, h.group_id, cost, 'too_late', event -> 'log', 'open', clock_timestamp(),
+        entry, '') ON CONFLICT DO NOTHING RETURNING id INTO item;
+    IF item IS NULL THEN
+        RAISE EXCEPTION 'call % is on the desk already', h.id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN true;
+END $$;
+
+-- Puts events of unknown requests on the desk, in the order of their ids so that two batches never wait in a circle.
+CREATE FUNCTION billing_park_unmatched(events jsonb[], reasons text[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO billing_deskitem (kind, reference, request_id, user_id, group_id, amount_nano, reason, details, state, opened_at,
+        note)
+    SELECT DISTINCT ON (x.id) 'unmatched', x.id::text, x.id, coalesce(k.owner_id, CASE WHEN k.id IS NULL THEN u.id END), k.team_id,
+        x.cost, x.reason, x.log, 'open', clock_timestamp(), ''
+    FROM (
+        SELECT (e.event ->> 'request_id')::uuid AS id, (e.event ->> 'cost_nano')::bigint AS cost, e.reason,
+            e.event -> 'log' AS log
+        FROM unnest(events, reasons) e(event, reason)
+    ) x
+    LEFT JOIN keys_apikey k ON k.id = CASE WHEN jsonb_typeof(x.log -> 'key_id') = 'number' THEN (x.log ->> 'key_id')::bigint END
+    LEFT JOIN accounts_user u
+        ON u.id = CASE WHEN jsonb_typeof(x.log -> 'user_id') = 'number' THEN (x.log ->> 'user_id')::bigint END
+    ORDER BY x.id ON CONFLICT DO NOTHING
+$$;
+
+-- Books what the attempts of a call that failed are known to cost at their upstreams, once for each attempt.
+CREATE FUNCTION billing_book_losses(event jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, booked_at,
+        effective_at, reason)
+    SELECT (event ->> 'request_id')::uuid, 'loss', a.nth - 1, billing_house_account('operator_loss', ''),
+        billing_house_account('upstream_cost', ''), (a.attempt ->> 'cost_nano')::bigint, clock_timestamp(),
+        uuid7_time((event ->> 'request_id')::uuid), left('upstream ' || coalesce(a.attempt ->> 'upstream', ''), 255)
+    FROM jsonb_array_elements(CASE jsonb_typeof(event -> 'log' -> 'attempts') WHEN 'array' THEN event -> 'log' -> 'attempts' END) WITH ORDINALITY a(attempt, nth)
+    WHERE jsonb_typeof(a.attempt -> 'cost_nano') = 'number' AND a.attempt ->> 'cost_nano' ~ '^[1-9][0-9]{0,17}$'
+      AND coalesce(a.attempt ->> 'error', '') <> ''
+    ON CONFLICT DO NOTHING
+$$;
+
+-- Records a batch and follows up on what it could not take. Answers as billing_record_batch does, and "parked".
+CREATE FUNCTION billing_record_followed(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    answer record;
+    unmatched jsonb[];
+    why text[];
+    has_losses boolean := events @? '$[*].log.attempts[*].cost_nano';
+BEGIN
+    FOR answer IN SELECT a.request_id, a.status, a.reason, a.nth::int FROM billing_record_batch(events)
+        WITH ORDINALITY a(request_id, status, reason, nth)
+    LOOP
+        request_id := answer.request_id; status := answer.status; reason := answer.reason;
+        IF status = 'repeated' THEN
+            IF billing_park_late(events -> (answer.nth - 1)) THEN
+                status := 'parked'; reason := 'too_late';
+            END IF;
+        ELSIF status = 'refused' THEN
+            IF reason IN ('no_hold', 'cost_without_hold') THEN
+                unmatched := array_append(unmatched, events -> (answer.nth - 1)); why := array_append(why, reason);
+            END IF;
+        ELSIF has_losses THEN
+            PERFORM billing_book_losses(events -> (answer.nth - 1));
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+    IF unmatched IS NOT NULL THEN
+        PERFORM billing_park_unmatched(unmatched, why);
+    END IF;
+END $$;
+
+-- A batch is taken as a whole; only when one event breaks it is each tried on its own, so that the others stand.
+CREATE OR REPLACE FUNCTION billing_record(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    event jsonb;
+    broken text;
+BEGIN
+    BEGIN
+        RETURN QUERY SELECT * FROM billing_record_followed(events);
+        RETURN;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        NULL;
+    END;
+    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
+        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL))
+    FROM billing_hold h WHERE h.id::text IN (SELECT lower(x ->> 'request_id') FROM jsonb_array_elements(events) x);
+    FOR event IN SELECT x FROM jsonb_array_elements(events) x LOOP
+        BEGIN
+            RETURN QUERY SELECT * FROM billing_record_followed(jsonb_build_array(event));
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+            request_id := CASE WHEN event ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                THEN (event ->> 'request_id')::uuid END;
+            status := 'refused';
+            reason := left('malformed ' || SQLSTATE || ' ' || coalesce(broken, ''), 120);
+            RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
+-- CREATE OR REPLACE forgets the steady plans of plans.sql.
+ALTER FUNCTION billing_record(jsonb)
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+    SET jit = off;
