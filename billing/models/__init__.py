@@ -2,6 +2,7 @@ from billing.models.alerts import AlertFire, BalanceAlert
 from billing.models.codes import RedemptionCode
 from billing.models.desk import DeskItem
 from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
+from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
@@ -18,6 +19,8 @@ __all__ = [
     "LedgerEntry",
     "LedgerSeal",
     "LedgerSealHead",
+    "OutcomeRule",
+    "OutcomeRuleSet",
     "PriceBook",
     "PriceRule",
     "PriceVersion",

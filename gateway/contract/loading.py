@@ -14,7 +14,9 @@ from typing import Any, Protocol
 import orjson
 from cryptography.fernet import InvalidToken
 
+from billing.outcome_rules import OutcomeTable
 from billing.pricing import BookPrices, PriceTable, RuleFigures, VersionPrices
+from billing.services.outcomes import CELLS_SQL, CURRENT_SQL, table_from
 from config.foundation.crypto import unseal
 from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import CallLimits, Candidate, GroupView, KeyView, MappedName, ModelView, Network, UpstreamView
@@ -120,6 +122,7 @@ def load_snapshot(cursor: Cursor) -> Snapshot:
         candidates=_candidates(_upstreams(_all(cursor, UPSTREAMS_SQL)), _all(cursor, SERVED_SQL)),
         prices=_prices(cursor),
         old_entries={row[0]: row[1].rstrip("/") for row in _all(cursor, OLD_ENTRIES_SQL)},
+        outcome_rules=_outcome_rules(cursor),
     )
 
 
@@ -224,6 +227,11 @@ def _prices(cursor: Cursor) -> PriceTable:
         default_book_id=next((row[0] for row in books if row[4]), None),
         group_books=dict(_all(cursor, GROUP_BOOKS_SQL)),
     )
+
+
+def _outcome_rules(cursor: Cursor) -> OutcomeTable:
+    current = _all(cursor, CURRENT_SQL)
+    return table_from(current, _all(cursor, CELLS_SQL, ([row[0] for row in current],)))
 
 
 def _rule(row: Row) -> RuleFigures:

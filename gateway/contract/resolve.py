@@ -119,9 +119,8 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
     if group_code is None:
         return refused(denials.model_not_in_group(asked))
     billed = model.name if mapped is None or mapped.bill_as_called else asked
-    price = snapshot.prices.price_for(
-        model_name=billed, payer_group_code=snapshot.group_code(key.payer_group_id), used_group_code=group_code, at=now
-    )
+    payer_code = snapshot.group_code(key.payer_group_id)
+    price = snapshot.prices.price_for(model_name=billed, payer_group_code=payer_code, used_group_code=group_code, at=now)
     if price is None:
         return refused(denials.model_not_priced(asked), group_code, billed)
     candidates = snapshot.candidates_for(model, group_code)
@@ -133,6 +132,7 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
         billed_model=billed,
         group_code=group_code,
         price=price,
+        outcome_rules=snapshot.outcome_rules.rules_for(payer_code),
         candidates=candidates,
     )
 

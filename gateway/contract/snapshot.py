@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from billing.outcome_rules import OutcomeTable
 from billing.pricing import PriceTable
 from gateway.contract.types import Candidate, GroupView, MappedName, ModelView
 
@@ -18,6 +19,7 @@ class Snapshot:
     candidates: dict[int, tuple[Candidate, ...]] = field(repr=False)
     prices: PriceTable = field(repr=False)
     old_entries: dict[int, str]
+    outcome_rules: OutcomeTable = field(default_factory=OutcomeTable, repr=False)
 
     def group_code(self, group_id: int | None) -> str:
         group = self.groups.get(group_id or 0)

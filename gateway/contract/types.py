@@ -5,6 +5,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, TypeAlias
 
+from billing.outcome_rules import HOUSE_RULES, OutcomeRules
 from billing.pricing import Price
 from config.foundation.outcomes import Outcome
 
@@ -136,6 +137,7 @@ class Decision:
     billed_model: str = ""
     group_code: str = ""
     price: Price | None = None
+    outcome_rules: OutcomeRules = HOUSE_RULES
     candidates: tuple[Candidate, ...] = ()
     old_base_url: str = ""
 

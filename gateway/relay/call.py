@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from billing.outcome_rules import Ending, settle
 from billing.services.ledger import CallEvent, ReserveRequest
 from config.foundation.outcomes import Outcome
 from gateway.contract.estimate import Body, counted_input
 from gateway.contract.resolve import clean_name
 from gateway.contract.types import Decision, Denial
-from gateway.contract.usage import NO_TOKENS, Tokens, estimated
+from gateway.contract.usage import ESTIMATED, NO_TOKENS, Tokens, estimated
 from gateway.relay.client import family_of, network_of
 from gateway.relay.options import options
-from gateway.relay.pricing import NotPriced, price_of
+from gateway.relay.pricing import usage_of_call
+
+# The relay itself was stopped, and cut the call off.
+RELAY_STOPPED = "relay_stopped"
 
 
 @dataclass(slots=True)
@@ -72,17 +76,28 @@ class Call:
 
     def failed(self, outcome: Outcome, http_status: int, code: str) -> CallEvent:
         """The end of a call that gave no result: whatever was held goes back, nothing is charged."""
-        return self._event(outcome, http_status, code, NO_TOKENS, 0, {})
+        ending = Ending(outcome.value, has_output=False, by_client=False)
+        settled = settle(rules=self.decision.outcome_rules, ending=ending, usage=None, price=None)
+        return self._event(outcome, http_status, code, NO_TOKENS, settled.cost_nano, settled.detail)
 
     def charged(self, tokens: Tokens, outcome: Outcome = Outcome.OK, http_status: int = 200, code: str = "") -> CallEvent:
-        """The end of a call that gave a result, whole or in part, charged by its tokens at the price of its admission."""
+        """The end of a call that was sent on and used something: charged as the billing rule for such an end says, at the
+        price of its admission."""
         self.used_tokens = tokens.input + tokens.output
-        try:
-            quote = price_of(self.decision, tokens, self.body)
-        except NotPriced:
-            # The same rule gave the estimate, so it can be read; what it holds is the closest to the truth there is.
-            return self._event(outcome, http_status, code, tokens, self.held_nano or 0, {"formula": "estimate"})
-        return self._event(outcome, http_status, code, tokens, quote.cost_nano, quote.explain())
+        ending = Ending(
+            outcome.value,
+            has_output=outcome is Outcome.OK or tokens.output > 0,
+            by_client=code != RELAY_STOPPED,
+            is_counted=tokens.source == ESTIMATED,
+        )
+        settled = settle(
+            rules=self.decision.outcome_rules,
+            ending=ending,
+            usage=usage_of_call(self.decision, tokens, self.body),
+            price=self.decision.price,
+            held_nano=self.held_nano,
+        )
+        return self._event(outcome, http_status, code, tokens, settled.cost_nano, settled.detail)
 
     def _columns(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from gateway.contract import denials
 from gateway.contract.estimate import counted_text
 from gateway.contract.types import Candidate, Denial
 from gateway.contract.usage import Tokens, reported
-from gateway.relay.call import Call
+from gateway.relay.call import RELAY_STOPPED, Call
 from gateway.relay.database import DatabaseGone
 from gateway.relay.exchange import Exchange, error_body
 from gateway.relay.options import options
@@ -34,7 +34,6 @@ STREAM_TIMED_OUT = Denial(
     Outcome.TIMEOUT, 200, "stream_timeout", "The answer took too long and was cut off. What came was charged."
 )
 CLIENT_GONE = 499
-RELAY_STOPPED = "relay_stopped"
 # An upstream that only says that it is still there is believed for so long; then its words go out, and no other is tried.
 PATIENCE_MS = 15_000
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from billing.expressions import ExpressionError
-from billing.pricing import NoPrice, Quote, Usage
+from billing.pricing import NoPrice, Usage
 from gateway.contract.estimate import Body, input_estimate, output_estimate
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
 
-__all__ = ["NotPriced", "hold_amount", "price_of", "token_estimate"]
+__all__ = ["NotPriced", "hold_amount", "token_estimate", "usage_of_call"]
 
 # Estimates are asked for round token counts, so that calls of like size share one calculation.
 _estimates: dict[tuple[Any, ...], int] = {}
@@ -41,11 +41,9 @@ def hold_amount(decision: Decision, body: Body, size: int, *, has_output: bool) 
     return amount
 
 
-def price_of(decision: Decision, tokens: Tokens, body: Body) -> Quote:
-    """The exact price of what was used; raises NotPriced."""
-    price = decision.price
-    assert price is not None
-    usage = Usage(
+def usage_of_call(decision: Decision, tokens: Tokens, body: Body) -> Usage:
+    """What a call used, as prices read it."""
+    return Usage(
         input=tokens.input,
         cached=tokens.cached,
         cache_write=tokens.cache_write,
@@ -53,10 +51,6 @@ def price_of(decision: Decision, tokens: Tokens, body: Body) -> Quote:
         reasoning=tokens.reasoning,
         params=_params(decision, body) or {},
     )
-    try:
-        return price.quote(usage)
-    except (NoPrice, ExpressionError) as error:
-        raise NotPriced from error
 
 
 def token_estimate(decision: Decision, body: Body, size: int, *, has_output: bool) -> int:
