@@ -4,9 +4,10 @@ import httpx
 import pytest
 from django.core.management import call_command
 
-from billing.models import OutcomeRuleSet, PriceVersion
+from billing.models import PriceVersion
 from billing.pricing import RuleFigures
 from billing.services.outcomes import change_outcome_rules
+from models_catalog.models import Upstream
 from tests.gateway.servers import until
 from tests.gateway.world import RULE, World, balance, charges, held, hold_of, log_of
 
@@ -17,6 +18,9 @@ def test_a_version_published_while_a_call_runs_changes_nothing_for_it(world: Wor
     person = world.person("1")
     _, clear = world.key(person)
     before = PriceVersion.objects.get()
+    first = change_outcome_rules(actor=None, cells={})
+    Upstream.objects.filter(pk=world.route.pk).update(timeout_seconds=60)
+    world.settle_in()
     body = {"model": "demo-slow", "stream": True, "messages": [{"role": "user", "content": "hi [[usage 1000 30]]"}]}
     with httpx.stream(
         "POST", f"{world.relay.url}/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {clear}"}, timeout=20
@@ -26,7 +30,7 @@ def test_a_version_published_while_a_call_runs_changes_nothing_for_it(world: Wor
         next(parts)
         dear = RuleFigures(input_nano=10_000_000, output_nano=30_000_000)
         world.publish({"demo-slow": dear, "demo-chat": dear})
-        change_outcome_rules(actor=None, cells={"client_gone_before_output": ("nothing", "nothing")})
+        second = change_outcome_rules(actor=None, cells={"client_gone_before_output": ("nothing", "nothing")})
         world.settle_in()
         running = hold_of(request_id)
         assert running is not None
@@ -37,11 +41,11 @@ def test_a_version_published_while_a_call_runs_changes_nothing_for_it(world: Wor
     row = log_of(request_id)
     assert (row.outcome, row.price_version_id, row.usage_source) == ("ok", before.pk, "upstream")
     assert row.cost_nano == 1000 + 3 * 30
-    assert row.price_detail["rule"]["version"] == OutcomeRuleSet.objects.get(number=1).pk
+    assert row.price_detail["rule"]["version"] == first.pk
     next_row = log_of(later.headers["x-request-id"])
     assert next_row.price_version_id == PriceVersion.objects.latest("number").pk
     assert next_row.cost_nano == 10 * (1000 + 3 * 500)
-    assert next_row.price_detail["rule"]["version"] == OutcomeRuleSet.objects.get(number=2).pk
+    assert next_row.price_detail["rule"]["version"] == second.pk != first.pk
     assert balance(person) == 1_000_000_000 - row.cost_nano - next_row.cost_nano
     call_command("ledger_check")
 
