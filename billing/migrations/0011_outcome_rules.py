@@ -7,7 +7,7 @@ from config.foundation.sqlfiles import run_sql_file
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_price_components'),
+        ("billing", "0010_late_events"),
     ]
 
     operations = [
