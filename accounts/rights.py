@@ -14,6 +14,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "prices.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE}),
     "ledger.view": frozenset({Role.ADMIN, Role.FINANCE}),
     "ledger.adjust": frozenset({Role.ADMIN, Role.FINANCE}),
+    "statements.issue": frozenset({Role.ADMIN, Role.FINANCE}),
     "calls.search": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
     "calls.inner_route": frozenset({Role.ADMIN, Role.OPS}),
     "migrations.manage": frozenset({Role.ADMIN, Role.OPS}),

@@ -1,7 +1,7 @@
 """Forms of the money and call pages: they read what was typed; selectors and services decide."""
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
@@ -12,6 +12,7 @@ from accounts.models import Group, User
 from billing.models import LedgerAccount, LedgerEntry
 from billing.selectors import CallFilters
 from billing.selectors.calls import FAILED
+from billing.statements.months import parse_month
 from config.foundation.clock import now
 from config.foundation.money import parse_usd
 from config.foundation.outcomes import Outcome
@@ -171,3 +172,21 @@ def refuse_key(text: str) -> Any:
             code="secret_pasted",
         )
     return text
+
+
+class StatementAskForm(forms.Form):
+    """Which month, and whose."""
+
+    month = forms.CharField(label=_("Month"), max_length=7, widget=forms.TextInput(attrs={"type": "month"}))
+    who = forms.CharField(
+        label=_("Person or team"), max_length=191, required=False, help_text=_("User name, or the code of a team.")
+    )
+
+    def clean_month(self) -> date:
+        month = parse_month(self.cleaned_data["month"])
+        if month is None or month.year < 2000:
+            raise forms.ValidationError(_("Write a month such as 2026-08."))
+        return month
+
+    def clean_who(self) -> str:
+        return str(refuse_key(self.cleaned_data["who"].strip()))

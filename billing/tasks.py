@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing.services import alerts, ledger, partitions, seals, usage
+from billing.services import alerts, ledger, partitions, seals, statements, usage
 
 # A run ends after this many rounds, so that one busy moment does not hold a worker for ever.
 ROUNDS = 20
@@ -35,3 +35,18 @@ def ensure_partitions_task() -> None:
 @shared_task(ignore_result=True)
 def seal_entries_task() -> None:
     seals.seal_everything(ROUNDS)
+
+
+@shared_task(ignore_result=True)
+def issue_due_statements_task() -> None:
+    """Every hour: in each zone whose month has ended, issue what is missing; takes up what a dead worker left."""
+    for run in statements.due_runs():
+        continue_statements_task.delay(run.pk)
+
+
+@shared_task(ignore_result=True)
+def continue_statements_task(run_id: int) -> None:
+    for _round in range(ROUNDS):
+        if not statements.continue_run(run_id):
+            return
+    continue_statements_task.delay(run_id)

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing.views import calls, finance, home, money, usage
+from billing.views import calls, finance, home, money, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -11,6 +11,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("usage/", usage.usage, name="usage"),
     path("billing/", money.billing, name="billing"),
     path("billing/redeem/", money.code_redeem, name="code_redeem"),
+    path("statements/", statements.statement_list, name="statement_list"),
+    path("statements/<int:statement_id>/", statements.statement_detail, name="statement_detail"),
+    path("statements/<int:statement_id>/<str:language>.<str:kind>", statements.statement_download, name="statement_download"),
+    path("finance/statements/", statements.statement_desk, name="statement_desk"),
+    path("finance/statements/preview/", statements.statement_preview, name="statement_preview"),
+    path("finance/statements/issue/", statements.statement_issue, name="statement_issue"),
     path("models/", money.model_list, name="model_list"),
     path("finance/ledger/", finance.ledger, name="ledger"),
     path("finance/top-up/", finance.top_up, name="top_up"),

@@ -5,6 +5,7 @@ from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.seals import LedgerSeal, LedgerSealHead
+from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
 from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
 
 __all__ = [
@@ -26,6 +27,10 @@ __all__ = [
     "PriceVersion",
     "RedemptionCode",
     "RequestLog",
+    "Statement",
+    "StatementFile",
+    "StatementPurse",
+    "StatementRun",
     "UsageDaily",
     "UsageDelta",
     "UsageHourly",

@@ -22,6 +22,8 @@ CELERY_BEAT_SCHEDULE = {
     "fold-usage": {"task": "billing.tasks.fold_usage_task", "schedule": timedelta(seconds=3)},
     "seal-entries": {"task": "billing.tasks.seal_entries_task", "schedule": timedelta(seconds=60)},
     "low-balance": {"task": "billing.tasks.check_low_balances_task", "schedule": timedelta(seconds=30)},
+    # Two hours into the month of each zone at the latest, and again for what a dead worker left.
+    "issue-statements": {"task": "billing.tasks.issue_due_statements_task", "schedule": timedelta(hours=1)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},
     "interrupted-imports": {

@@ -1,0 +1,1 @@
+"""Monthly statements: what is in them (``figures``), how they read (``document``), and their files (``files``)."""
