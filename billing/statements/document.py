@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import pgettext
 
 from billing.models import LedgerAccount, LedgerEntry
 from billing.statements.figures import SECTIONS
@@ -107,7 +107,7 @@ def _entries(figures: Mapping[str, Any]) -> str:
     if not count:
         return _("none")
     words = {"count": f"{count:,}", "first": figures["first_entry_id"], "last": figures["last_entry_id"]}
-    return ngettext("%(count)s, number %(first)s", "%(count)s, numbers %(first)s to %(last)s", count) % words
+    return _("%(count)s, numbers %(first)s to %(last)s") % words
 
 
 def _purse(purse: Mapping[str, Any]) -> Row:

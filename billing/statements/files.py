@@ -69,7 +69,17 @@ def pdf_bytes(document: Document) -> bytes:
         invariant=1,
         lang=translation.get_language(),
     )
-    frame = Frame(template.leftMargin, template.bottomMargin, template.width, template.height, id="all", padding=0)
+    frame = Frame(
+        template.leftMargin,
+        template.bottomMargin,
+        template.width,
+        template.height,
+        id="all",
+        leftPadding=0,
+        rightPadding=0,
+        topPadding=0,
+        bottomPadding=0,
+    )
     footer = f"{document.title} · {document.number}".rstrip(" ·")
     template.addPageTemplates(PageTemplate("page", [frame], onPage=lambda canvas, _template: _foot(canvas, footer)))
     template.build(list(_story(document)))
