@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from billing.models import LedgerAccount, LedgerEntry
 from billing.statements.figures import SECTIONS
@@ -124,7 +124,25 @@ def _row(line: Mapping[str, Any]) -> Row:
     modality = str(dict(Modality.choices).get(line["modality"], line["modality"]))
     tokens = tuple(f"{line[name]:,}" if line[name] else "" for name in TOKENS)
     label = line["model"] or _("no model")
-    return Row(label, ", ".join([*month, *([modality] if modality else [])]), (_counted(line["count"]), *tokens), line["nano"])
+    return Row(
+        label,
+        ", ".join([*month, *([modality] if modality else []), *_quantities(line)]),
+        (_counted(line["count"]), *tokens),
+        line["nano"],
+    )
+
+
+def _quantities(line: Mapping[str, Any]) -> list[str]:
+    """What was not counted in tokens, in words."""
+    images, length, letters = line["image_count"], line["media_ms"], line["character_count"]
+    found = []
+    if images:
+        found.append(ngettext("%(count)s image", "%(count)s images", images) % {"count": f"{images:,}"})
+    if length:
+        found.append(_("%(seconds)s s") % {"seconds": f"{length / 1000:,.1f}"})
+    if letters:
+        found.append(ngettext("%(count)s character", "%(count)s characters", letters) % {"count": f"{letters:,}"})
+    return found
 
 
 def _counted(count: int) -> str:

@@ -125,13 +125,12 @@ _CALLED = (
     SELECT transaction_id, min(effective_at) AS at, sum(amount) AS amount FROM legs WHERE kind = 'charge' GROUP BY 1
 )
 SELECT CASE WHEN c.at < %(starts)s THEN to_char(c.at AT TIME ZONE %(zone)s, 'YYYY-MM') ELSE '' END AS month,
-    coalesce(billing_usage_model(l.billed_model, l.asked_model, l.outcome), '') AS model, coalesce(m.modality, '') AS modality,
+    coalesce(billing_usage_model(l.billed_model, l.asked_model, l.outcome), '') AS model, coalesce(l.modality, '') AS modality,
     count(*), coalesce(sum(l.input_tokens), 0), coalesce(sum(l.cached_tokens), 0), coalesce(sum(l.output_tokens), 0),
-    sum(c.amount)
+    coalesce(sum(l.image_count), 0), coalesce(sum(l.media_ms), 0), coalesce(sum(l.character_count), 0), sum(c.amount)
 FROM calls c
 LEFT JOIN billing_requestlog l ON l.id = c.transaction_id AND l.started_at = uuid7_time(c.transaction_id)
-LEFT JOIN models_catalog_aimodel m ON m.name = billing_usage_model(l.billed_model, l.asked_model, l.outcome)
-GROUP BY 1, 2, 3 ORDER BY 1, 3, 8, 2"""
+GROUP BY 1, 2, 3 ORDER BY 1, 3, 11, 2"""
 )
 _EXTENT = _LEGS + "SELECT count(DISTINCT id), min(id), max(id) FROM legs"
 
@@ -158,9 +157,10 @@ def read_figures(owner: User | Group, month_on: date, zone: str, currency: str =
             line = {"kind": kind, "count": int(count), "nano": int(nano), **({"month": month} if month else {})}
             lines[_section(kind, comes, month)].append({**line, **({"original": original} if original else {})})
         cursor.execute(_CALLED, values)
-        for month, model, modality, calls, taken, cached, given, nano in cursor.fetchall():
+        for month, model, modality, calls, taken, cached, given, images, length, letters, nano in cursor.fetchall():
             line = {"model": model, "modality": modality, "count": int(calls), "input_tokens": int(taken)}
             line |= {"cached_tokens": int(cached), "output_tokens": int(given), "nano": int(nano)}
+            line |= {"image_count": int(images), "media_ms": int(length), "character_count": int(letters)}
             lines["earlier" if month else "usage"].append({"kind": "charge", **({"month": month} if month else {}), **line})
         cursor.execute(_EXTENT, values)
         entries, first, last = cursor.fetchone()

@@ -27,7 +27,6 @@ from billing.statements.months import bounds_of, month_after, month_before
 from config.foundation.errors import InvalidInput, NotAllowed, NotFound
 from config.foundation.ids import uuid7
 from config.foundation.money import decimal_usd, format_usd
-from models_catalog.models import AIModel
 from tests.billing.helpers import person, wants
 
 AUGUST, SEPTEMBER = date(2026, 8, 1), date(2026, 9, 1)
@@ -76,14 +75,20 @@ def a_customer(name: str = "ada", zone: str = SHANGHAI) -> User:
     """10 dollars in July; in August 5 more, three calls of two models, and one that began in July."""
     partitions.ensure_partitions(date(2026, 6, 1), date(2026, 10, 1))
     user = person(name, time_zone=zone)
-    AIModel.objects.get_or_create(name="gpt-4o")
-    AIModel.objects.get_or_create(name="dall-e-3", defaults={"modality": "image"})
     top_up(user, 10 * 10**9, datetime(2026, 7, 10, tzinfo=UTC))
     call(user, 250_000_001, datetime(2026, 7, 31, 15, 59, 59, tzinfo=UTC))  # 23:59:59 in Shanghai: July
     call(user, 111_000_000, datetime(2026, 7, 31, 16, 0, 0, tzinfo=UTC))  # midnight in Shanghai: August
     top_up(user, 5 * 10**9, datetime(2026, 8, 3, tzinfo=UTC))
     call(user, 222_000_000, datetime(2026, 8, 12, tzinfo=UTC))
-    call(user, 40_000_000, datetime(2026, 8, 13, tzinfo=UTC), billed_model="dall-e-3", input_tokens=0, output_tokens=0)
+    call(
+        user,
+        40_000_000,
+        datetime(2026, 8, 13, tzinfo=UTC),
+        billed_model="dall-e-3",
+        modality="image",
+        image_count=2,
+        input_tokens=0,
+    )
     return user
 
 
@@ -178,6 +183,7 @@ def test_R032_page_csv_and_pdf_say_the_same_in_both_languages(client: Client) ->
             assert format_usd(nano) in text, row
         assert "dall-e-3" in page
         assert "dall-e-3" in text
+        assert ("2 images" if language == "en" else "2 张图片") in page
         assert ("Closing balance" if language == "en" else "期末余额") in text
         files = StatementFile.objects.filter(statement=statement).values_list("sha256", flat=True)
         assert all(digest in page for digest in files)
