@@ -12,7 +12,7 @@ from accounts.models import Group, GroupMembership, User
 from tests.pages.conftest import World
 
 SignIn = Callable[[User], Client]
-EVERYBODY = ["Home", "Calls", "Usage", "Keys", "Billing", "Models", "Set up"]
+EVERYBODY = ["Home", "Calls", "Usage", "Keys", "Billing", "Statements", "Models", "Set up"]
 
 
 def rail(client: Client) -> list[str]:
@@ -27,7 +27,7 @@ def test_r018_the_rail_follows_the_role(world: World, as_person: SignIn) -> None
     support, finance, ops = (rail(as_person(who)) for who in (world.support, world.finance, world.ops))
     assert "Find" in support
     assert not {"Ledger", "Top-ups", "Upstreams", "Audit"} & set(support)
-    assert {"Ledger", "Prices", "Top-ups", "Codes"} <= set(finance)
+    assert {"Ledger", "Prices", "Top-ups", "Issue statements", "Codes"} <= set(finance)
     assert not {"Upstreams", "Audit"} & set(finance)
     assert {"Imports", "Waves", "Upstreams", "Mail", "Admin"} <= set(ops)
     assert not {"Ledger", "Top-ups", "Audit"} & set(ops)
