@@ -143,7 +143,7 @@ def read_figures(owner: User | Group, month_on: date, zone: str, currency: str =
         # After a change of zone a month begins where the one before ended, so that nothing is told twice or never.
         starts_at = max(starts_at, previous.ends_at)
     spans = _spans(owner, currency, starts_at, ends_at)
-    values = {
+    values: dict[str, Any] = {
         "accounts": [span.account_id for span in spans],
         "after": [span.opening_entry_id for span in spans],
         "upto": [span.last_entry_id for span in spans],

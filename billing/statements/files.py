@@ -119,7 +119,7 @@ def _section(section: Section) -> Iterator[Flowable]:
     for row in section.rows:
         cells = [_text(cell, 8, right=True) for cell in (*row.cells, "", "", "", "")[:4]]
         rows.append([_text(row.label, 8), _text(row.detail, 8, MUTED), *cells, _amount(row.nano, 8)])
-    rows.append([_text(_("Together"), 8, bold=True), *[""] * 5, _amount(section.nano, 8, bold=True)])
+    rows.append([_text(_("Together"), 8, bold=True), *[_text("", 8)] * 5, _amount(section.nano, 8, bold=True)])
     yield Table(rows, colWidths=COLUMNS, repeatRows=1, style=_ruled())
 
 
