@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0008_price_components'),
+        ('billing', '0011_outcome_rules'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
