@@ -10,29 +10,6 @@ CREATE FUNCTION billing_late_limit() RETURNS interval LANGUAGE sql STABLE AS $$
     SELECT make_interval(days => coalesce(nullif(current_setting('portal.late_event_days', true), '')::int, 7))
 $$;
 
--- Events whose figures are sound, each with its hold; an id that comes twice is taken once.
-CREATE OR REPLACE FUNCTION billing_sound_calls(events jsonb) RETURNS billing_call[] LANGUAGE plpgsql AS $$
-DECLARE
-    calls billing_call[];
-BEGIN
-    SELECT coalesce(array_agg(call ORDER BY (call).ord), '{}') INTO calls FROM (
-        SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64),
-            CASE WHEN h.state = 'expired' THEN jsonb_set(e.log, '{price_detail}',
-                coalesce(nullif(e.log -> 'price_detail', 'null'), '{}') || '{"late": true}') ELSE e.log END,
-            h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts,
-            coalesce(h.state = 'open', false), coalesce(h.state = 'expired', false))::billing_call AS call
-        FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, reason text, log jsonb))
-            WITH ORDINALITY e(request_id, cost_nano, hold, reason, log, ord)
-        LEFT JOIN billing_hold h ON h.id = e.request_id
-        WHERE e.cost_nano >= 0 AND jsonb_typeof(e.log) = 'object'
-          AND CASE WHEN h.id IS NULL THEN e.cost_nano = 0 AND NOT coalesce(e.hold, false)
-              ELSE h.state = 'open'
-                OR (h.state = 'expired' AND h.reason = 'expired' AND h.expires_at > now() - billing_late_limit()) END
-        ORDER BY e.request_id, e.ord
-    ) sound;
-    RETURN calls;
-END $$;
-
 -- Puts an event that came too late on the desk and its money into suspense; false when it is there already.
 CREATE FUNCTION billing_park_late(event jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -125,38 +102,3 @@ BEGIN
         PERFORM billing_park_unmatched(unmatched, why);
     END IF;
 END $$;
-
--- A batch is taken as a whole; only when one event breaks it is each tried on its own, so that the others stand.
-CREATE OR REPLACE FUNCTION billing_record(events jsonb)
-RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    event jsonb;
-    broken text;
-BEGIN
-    BEGIN
-        RETURN QUERY SELECT * FROM billing_record_followed(events);
-        RETURN;
-    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-        NULL;
-    END;
-    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
-        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL))
-    FROM billing_hold h WHERE h.id::text IN (SELECT lower(x ->> 'request_id') FROM jsonb_array_elements(events) x);
-    FOR event IN SELECT x FROM jsonb_array_elements(events) x LOOP
-        BEGIN
-            RETURN QUERY SELECT * FROM billing_record_followed(jsonb_build_array(event));
-        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-            GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
-            request_id := CASE WHEN event ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                THEN (event ->> 'request_id')::uuid END;
-            status := 'refused';
-            reason := left('malformed ' || SQLSTATE || ' ' || coalesce(broken, ''), 120);
-            RETURN NEXT;
-        END;
-    END LOOP;
-END $$;
--- CREATE OR REPLACE forgets the steady plans of plans.sql.
-ALTER FUNCTION billing_record(jsonb)
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-    SET jit = off;

@@ -1,6 +1,7 @@
 -- The end of calls: [{request_id, cost_nano, hold, reason, log}]. One transaction writes the request log (inserting it is
 -- what makes an event count once), closes the hold, charges the purses, and adds to allowance and usage.
--- Answers: recorded, repeated, late (the hold had expired: charged all the same, the sweeper's log row replaced), refused.
+-- Answers: recorded, repeated, late (the hold had expired: charged all the same, the sweeper's log row replaced), refused,
+-- and parked (too late to be charged: late_events.sql, which follows up on what a batch could not take).
 
 CREATE TYPE billing_call AS (
     ord bigint, id uuid, cost bigint, reason text, log jsonb, key_id bigint, user_id bigint, group_id bigint,
@@ -153,7 +154,9 @@ DECLARE
     calls billing_call[];
 BEGIN
     SELECT coalesce(array_agg(call ORDER BY (call).ord), '{}') INTO calls FROM (
-        SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64), e.log,
+        SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64),
+            CASE WHEN h.state = 'expired' THEN jsonb_set(e.log, '{price_detail}',
+                coalesce(nullif(e.log -> 'price_detail', 'null'), '{}') || '{"late": true}') ELSE e.log END,
             h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts,
             coalesce(h.state = 'open', false), coalesce(h.state = 'expired', false))::billing_call AS call
         FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, reason text, log jsonb))
@@ -161,7 +164,8 @@ BEGIN
         LEFT JOIN billing_hold h ON h.id = e.request_id
         WHERE e.cost_nano >= 0 AND jsonb_typeof(e.log) = 'object'
           AND CASE WHEN h.id IS NULL THEN e.cost_nano = 0 AND NOT coalesce(e.hold, false)
-              ELSE h.state = 'open' OR (h.state = 'expired' AND h.reason = 'expired') END
+              ELSE h.state = 'open'
+                OR (h.state = 'expired' AND h.reason = 'expired' AND h.expires_at > now() - billing_late_limit()) END
         ORDER BY e.request_id, e.ord
     ) sound;
     RETURN calls;
@@ -263,7 +267,7 @@ DECLARE
     broken text;
 BEGIN
     BEGIN
-        RETURN QUERY SELECT * FROM billing_record_batch(events);
+        RETURN QUERY SELECT * FROM billing_record_followed(events);
         RETURN;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
         NULL;
@@ -273,7 +277,7 @@ BEGIN
     FROM billing_hold h WHERE h.id::text IN (SELECT lower(x ->> 'request_id') FROM jsonb_array_elements(events) x);
     FOR event IN SELECT x FROM jsonb_array_elements(events) x LOOP
         BEGIN
-            RETURN QUERY SELECT * FROM billing_record_batch(jsonb_build_array(event));
+            RETURN QUERY SELECT * FROM billing_record_followed(jsonb_build_array(event));
         EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
             GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
             request_id := CASE WHEN event ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
