@@ -3,18 +3,20 @@
 from collections.abc import Collection
 
 from accounts.models import User
-from billing.models import KeyBudget
+from billing.selectors.limits import key_totals, spent_by_keys
 from billing.services.budgets import set_key_limit
 from keys.allowance import Allowance
 from keys.models import ApiKey
 
 
 class AllowanceDesk:
-    """Reads and sets the allowances of ``KeyBudget``."""
+    """Reads and sets what keys may spend in all."""
 
     def read(self, key_ids: Collection[int]) -> dict[int, Allowance]:
-        rows = KeyBudget.objects.filter(key_id__in=key_ids).values_list("key_id", "limit_nano", "spent_nano", "held_nano")
-        return {key_id: Allowance(limit, spent, held) for key_id, limit, spent, held in rows}
+        found = {key_id: Allowance(None, spent) for key_id, spent in spent_by_keys(key_ids).items()}
+        for key_id, state in key_totals(key_ids).items():
+            found[key_id] = Allowance(state.limit_nano, state.spent_nano, state.held_nano)
+        return found
 
     def set_limit(self, *, actor: User | None, key: ApiKey, limit_nano: int | None) -> None:
         set_key_limit(actor=actor, key=key, limit_nano=limit_nano)

@@ -1,4 +1,4 @@
-"""The one place of this app that takes row locks from Python. Purses, allowances and holds are locked in ``billing/sql``."""
+"""The one place of this app that takes row locks from Python. Purses and holds are locked in ``billing/sql``."""
 
 from collections.abc import Collection
 
@@ -15,4 +15,4 @@ def lock_book(book_id: int) -> PriceBook:
 def lock_purses_of(user_ids: Collection[int]) -> None:
     """Lock the purses of these people in the order every function of the ledger locks them; only inside a transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_lock_payers(%s::bigint[], '{}'::bigint[], '{}'::bigint[])", [sorted(user_ids)])
+        cursor.execute("SELECT billing_lock_purses(%s::bigint[], '{}'::bigint[])", [sorted(user_ids)])

@@ -43,7 +43,7 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("models_catalog.Provider", "factory"),
         ),
     ),
-    (_("Keys"), (("keys.ApiKey", "key"), ("billing.KeyBudget", "speed"))),
+    (_("Keys"), (("keys.ApiKey", "key"), ("billing.SpendLimit", "speed"))),
     (
         _("Money"),
         (

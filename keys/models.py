@@ -42,6 +42,15 @@ class ApiKey(models.Model):
     team = models.ForeignKey(
         Group, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys"
     )
+    # The member who uses a key of the team: the team pays, and the member's own limits in the team count too.
+    member = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("member"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="team_keys",
+    )
     purpose = models.CharField(_("purpose"), max_length=16, choices=Purpose.choices, default=Purpose.PRODUCTION)
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.ACTIVE)
     state_reason = models.CharField(_("why"), max_length=191, blank=True)
@@ -67,6 +76,7 @@ class ApiKey(models.Model):
         ordering = ("-created_at", "-id")
         constraints = [
             models.CheckConstraint(condition=Q(owner=None) | Q(team=None), name="key_owner_or_team"),
+            models.CheckConstraint(condition=Q(member=None) | Q(team__isnull=False), name="key_member_of_team"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,5 @@
 """Money, prices and calls in the admin."""
 
-from billing.admin import calls, ledger, prices
+from billing.admin import calls, ledger, limits, prices
 
-__all__ = ["calls", "ledger", "prices"]
+__all__ = ["calls", "ledger", "limits", "prices"]

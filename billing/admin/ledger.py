@@ -1,19 +1,13 @@
 """The ledger in the admin: everything may be looked at, nothing touched. Corrections are postings, made on their own page."""
 
-from typing import Any
-
-from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminTextInputWidget
 
-from billing.models import Hold, KeyBudget, LedgerAccount, LedgerEntry, RedemptionCode
-from billing.services.budgets import set_key_limit
-from config.foundation.admin import PortalAdmin, ReadOnlyAdmin, usd, usd_column
-from config.foundation.money import decimal_usd, parse_usd
+from billing.models import Hold, LedgerAccount, LedgerEntry, RedemptionCode
+from config.foundation.admin import ReadOnlyAdmin, usd_column
 
 RIGHT = "ledger.view"
 balance = usd_column("balance_nano", _("balance"))
@@ -69,6 +63,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
         "effective_at",
         "actor",
         "reason",
+        "draw",
         "reverses",
     )
 
@@ -108,73 +103,6 @@ class HoldAdmin(ReadOnlyAdmin):
         "expires_at",
         "closed_at",
     )
-
-
-class LimitForm(forms.ModelForm):
-    """The limit in dollars; the row keeps nano-dollars."""
-
-    limit = forms.CharField(
-        label=_("Limit, USD"),
-        required=False,
-        help_text=_("Empty: as much as the balance of its owner."),
-        widget=UnfoldAdminTextInputWidget,
-    )
-
-    class Meta:
-        model = KeyBudget
-        fields = ("key",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk and self.instance.limit_nano is not None:
-            self.initial["limit"] = decimal_usd(self.instance.limit_nano)
-
-    def clean_limit(self) -> int | None:
-        text = self.cleaned_data["limit"].strip()
-        try:
-            nano = parse_usd(text) if text else None
-        except ValueError:
-            raise forms.ValidationError(_("An amount has at most nine decimal places.")) from None
-        if nano is not None and not 0 <= nano < 2**62:
-            raise forms.ValidationError(_("A limit is not negative."))
-        return nano
-
-
-@admin.register(KeyBudget)
-class KeyBudgetAdmin(PortalAdmin):
-    """How much a key may spend in all."""
-
-    form = LimitForm
-    view_right = "keys.view"
-    change_right = "keys.manage"
-    add_right = "keys.manage"
-    list_display = ("key", "owner", usd_column("limit_nano", _("limit")), usd_column("spent_nano", _("spent")), held)
-    search_fields = ("key__name", "key__owner__username")
-    ordering = ("-key_id",)
-    autocomplete_fields = ("key",)
-    spent_and_held = (usd_column("spent_nano", _("spent")), held)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("key", "limit", *self.spent_and_held) if obj else ("key", "limit")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("key", *self.spent_and_held) if obj else ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[KeyBudget]:
-        return super().get_queryset(request).select_related("key__owner", "key__team")
-
-    @display(description=_("owner"))
-    def owner(self, budget: KeyBudget) -> Any:
-        return budget.key.owner or budget.key.team or "-"
-
-    @display(description=_("limit"))
-    def limit(self, budget: KeyBudget) -> str:
-        """For those who may look and not change."""
-        return usd(budget.limit_nano)
-
-    def write(self, request: Any, instance: KeyBudget | None, form: forms.ModelForm, change: bool) -> KeyBudget:
-        key = instance.key if instance else form.cleaned_data["key"]
-        return set_key_limit(actor=request.user, key=key, limit_nano=form.cleaned_data["limit"])
 
 
 @admin.register(RedemptionCode)

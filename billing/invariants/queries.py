@@ -102,20 +102,31 @@ _HOLDS = (
             OR (h.state = 'expired' AND h.reason = 'expired' AND l.cost_nano <> 0))""",
     ),
     Invariant(
-        "allowance",
-        "What a key has held and spent is what its open holds and its calls say.",
-        """SELECT 'key ' || coalesce(b.key_id, x.key_id),
-            format('held %s / %s, spent %s / %s', b.held_nano, x.held, b.spent_nano, x.spent)
-        FROM billing_keybudget b
-        FULL JOIN (
-            SELECT key_id, sum(held) AS held, sum(spent) AS spent FROM (
-                SELECT key_id, amount_nano AS held, 0 AS spent FROM billing_hold WHERE state = 'open' AND key_id IS NOT NULL
-                UNION ALL
-                SELECT key_id, 0, cost_nano FROM billing_requestlog
-                WHERE origin = 'relay' AND key_id IS NOT NULL AND cost_nano > 0
-            ) parts GROUP BY key_id
-        ) x ON x.key_id = b.key_id
-        WHERE coalesce(b.held_nano, 0) <> coalesce(x.held, 0) OR coalesce(b.spent_nano, 0) <> coalesce(x.spent, 0)""",
+        "limits",
+        "What a spend limit has held and spent in a window is what the open holds and the calls of that window say.",
+        """SELECT 'limit ' || l.id || ' from ' || w.starts_at,
+            format('held %s / %s, spent %s / %s', w.held_nano, t.held, w.spent_nano, t.spent)
+        FROM billing_spendwindow w JOIN billing_spendlimit l ON l.id = w.limit_id
+        CROSS JOIN LATERAL billing_window_truth(l.id, w.starts_at, w.ends_at) t
+        WHERE (w.ends_at IS NULL OR w.ends_at > %(moment)s::timestamptz - interval '40 days')
+          AND (w.held_nano <> t.held OR w.spent_nano <> t.spent)""",
+    ),
+    Invariant(
+        "limited_purses",
+        "Every purse whose calls a spend limit concerns says so.",
+        """SELECT 'purse ' || a.id, 'does not know its limits' FROM billing_ledgeraccount a
+        WHERE a.is_purse AND NOT a.has_limits AND billing_any_limit(a.user_id, a.group_id)""",
+    ),
+    Invariant(
+        "test_money",
+        "Calls of test keys hold and cost test money only, and no other call touches it.",
+        """SELECT 'hold ' || h.id, format('%s from purse %s', CASE WHEN h.is_test THEN 'test call' ELSE 'call' END, a.id)
+        FROM billing_hold h CROSS JOIN LATERAL unnest(h.account_ids) p(id) JOIN billing_ledgeraccount a ON a.id = p.id
+        WHERE h.is_test <> (a.kind = 'test')
+        UNION ALL
+        SELECT 'entry ' || e.id, format('call from purse %s', a.id) FROM billing_ledgerentry e
+        JOIN billing_hold h ON h.id = e.transaction_id JOIN billing_ledgeraccount a ON a.id = e.from_account_id
+        WHERE e.kind = 'charge' AND h.is_test <> (a.kind = 'test')""",
     ),
 )
 
@@ -196,6 +207,22 @@ _USAGE = (
                 billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_COUNTED}
             FROM billing_requestlog GROUP BY 1, 2, 3, 4
         ) l USING (hour_at, group_code, model_name, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_keys",
+        "Daily usage of keys and what is not folded yet equal a count of the request log.",
+        f"""SELECT format('%s key %s', coalesce(r.day_on, l.day_on), coalesce(r.key_id, l.key_id)),
+            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT day_on, key_id, origin, {_ROLLUP_SUM} FROM (
+                SELECT day_on, key_id, origin, {_PARTS} FROM billing_usagekeydaily
+                UNION ALL
+                SELECT (hour_at AT TIME ZONE 'UTC')::date, key_id, origin, {_PARTS} FROM billing_usagedelta
+            ) both_parts GROUP BY 1, 2, 3
+        ) r FULL JOIN (
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_COUNTED}
+            FROM billing_requestlog GROUP BY 1, 2, 3
+        ) l USING (day_on, key_id, origin) WHERE {_DIFFER}""",
     ),
 )
 

@@ -1,12 +1,13 @@
 from billing.models.alerts import AlertFire, BalanceAlert
 from billing.models.codes import RedemptionCode
 from billing.models.desk import DeskItem
-from billing.models.ledger import Hold, KeyBudget, LedgerAccount, LedgerEntry
+from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
+from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
-from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly
+from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily
 
 __all__ = [
     "AlertFire",
@@ -15,7 +16,6 @@ __all__ = [
     "GroupBook",
     "GroupMultiplier",
     "Hold",
-    "KeyBudget",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerSeal",
@@ -27,6 +27,8 @@ __all__ = [
     "PriceVersion",
     "RedemptionCode",
     "RequestLog",
+    "SpendLimit",
+    "SpendWindow",
     "Statement",
     "StatementFile",
     "StatementPurse",
@@ -34,4 +36,5 @@ __all__ = [
     "UsageDaily",
     "UsageDelta",
     "UsageHourly",
+    "UsageKeyDaily",
 ]

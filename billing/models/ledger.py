@@ -1,4 +1,4 @@
-"""The ledger: accounts, append-only entries, holds and the allowances of keys. Amounts are nano-USD.
+"""The ledger: accounts, append-only entries and holds. Amounts are nano-USD.
 
 Every entry moves one positive amount from one account to another, so the ledger sums to zero by construction. Writes go
 through the SQL functions of ``billing/sql`` (called by ``billing.services.ledger`` and by the relay), nothing else.
@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group
 from keys.models import ApiKey
@@ -18,9 +19,11 @@ class LedgerAccount(models.Model):
     """A purse of a person or team (guarded balance row), or an account of the house (balance is a sum of entries)."""
 
     class Kind(models.TextChoices):
+        TEST = "test", pgettext_lazy("purse", "test")
         BONUS = "bonus", _("bonus")
         SUBSCRIPTION = "subscription", _("subscription")
         PREPAID = "prepaid", _("prepaid")
+        POSTPAID = "postpaid", _("postpaid")
         REVENUE = "revenue", _("revenue")
         CASH = "cash", _("cash")
         OPENING_EQUITY = "opening_equity", _("opening balances")
@@ -34,7 +37,8 @@ class LedgerAccount(models.Model):
         EXCHANGE = "exchange", _("currency exchange")
         ROUNDING = "rounding", _("rounding")
 
-    PURSES = (Kind.BONUS, Kind.SUBSCRIPTION, Kind.PREPAID)
+    # In the order they are drawn. The test purse is drawn by keys of purpose "test" alone, and they draw no other.
+    PURSES = (Kind.TEST, Kind.BONUS, Kind.SUBSCRIPTION, Kind.PREPAID, Kind.POSTPAID)
 
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     user = models.ForeignKey(
@@ -62,6 +66,8 @@ class LedgerAccount(models.Model):
     credit_limit_nano = models.BigIntegerField(_("credit limit"), default=0)
     # Purses are drawn in this order, smallest first.
     priority = models.SmallIntegerField(_("order"), default=50)
+    # True while a spend limit may concern calls that this purse pays; kept by set_spend_limit and by a trigger on new purses.
+    has_limits = models.BooleanField(db_default=False, editable=False)
     seq = models.BigIntegerField(_("entries"), default=0)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -74,7 +80,7 @@ class LedgerAccount(models.Model):
             ),
             models.CheckConstraint(condition=Q(user=None) | Q(group=None), name="account_one_owner"),
             models.CheckConstraint(
-                condition=Q(is_purse=True, kind__in=["bonus", "subscription", "prepaid"])
+                condition=Q(is_purse=True, kind__in=["test", "bonus", "subscription", "prepaid", "postpaid"])
                 | Q(is_purse=False, balance_nano=0, held_nano=0, user=None, group=None),
                 name="account_purse_or_house",
             ),
@@ -107,6 +113,14 @@ class LedgerEntry(models.Model):
         LOSS = "loss", _("upstream cost borne by the operator")
         CONVERSION = "conversion", _("conversion")
 
+    class Draw(models.TextChoices):
+        """Why a call was paid from this purse."""
+
+        HELD = "held", _("set aside for the call")
+        BEYOND = "beyond", _("beyond what was set aside")
+        DEBT = "debt", _("no money left: debt")
+        LATE = "late", _("reported after the hold had ended")
+
     # The act this entry belongs to (for a call: its request id). With kind and n it can happen once.
     transaction_id = models.UUIDField(_("transaction id"))
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
@@ -130,6 +144,8 @@ class LedgerEntry(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("by")
     )
     reason = models.CharField(_("reason"), max_length=255, blank=True)
+    # For charges: why this purse. With several reasons, the furthest from the plan.
+    draw = models.CharField(_("why this purse"), max_length=8, choices=Draw.choices, blank=True, db_default="")
     reverses = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="reversed_by", verbose_name=_("reverses")
     )
@@ -172,6 +188,10 @@ class Hold(models.Model):
     )
     group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="holds", verbose_name=_("group"))
     key = models.ForeignKey(ApiKey, null=True, on_delete=models.PROTECT, related_name="holds", verbose_name=_("key"))
+    # The member of the team whose key called; their own limits count beside the team's.
+    member_id = models.BigIntegerField(null=True, editable=False)
+    # A call of a test key: only test purses pay for it.
+    is_test = models.BooleanField(db_default=False, editable=False)
     amount_nano = models.BigIntegerField(_("amount"))
     account_ids = ArrayField(models.BigIntegerField(), verbose_name=_("account ids"))
     part_amounts = ArrayField(models.BigIntegerField(), verbose_name=_("part amounts"))
@@ -196,23 +216,3 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} {self.amount_nano}"
-
-
-class KeyBudget(models.Model):
-    """How much a key may spend in all; independent of the owner's balance, a call needs both."""
-
-    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.PROTECT, related_name="budget", verbose_name=_("key"))
-    limit_nano = models.BigIntegerField(_("limit"), null=True, blank=True)
-    spent_nano = models.BigIntegerField(_("spent"), default=0)
-    held_nano = models.BigIntegerField(_("held"), default=0)
-
-    class Meta:
-        verbose_name = _("key allowance")
-        verbose_name_plural = _("key allowances")
-        constraints = [
-            models.CheckConstraint(condition=Q(held_nano__gte=0), name="budget_held_not_negative"),
-            models.CheckConstraint(condition=Q(spent_nano__gte=0), name="budget_spent_not_negative"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.spent_nano} / {self.limit_nano}"

@@ -155,3 +155,17 @@ class UsageHourly(_Rollup):
         constraints = [
             models.UniqueConstraint(fields=["hour_at", "group_code", "model_name", "origin"], name="usage_hourly_once")
         ]
+
+
+class UsageKeyDaily(_Rollup):
+    """Usage of a key per UTC day, over all models; ``key_id`` 0 stands for calls without a known key."""
+
+    day_on = models.DateField(_("day"))
+    key_id = models.BigIntegerField()
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("daily usage of a key")
+        verbose_name_plural = _("daily usage of keys")
+        constraints = [models.UniqueConstraint(fields=["key_id", "day_on", "origin"], name="usage_key_daily_once")]
+        indexes = [models.Index(fields=["day_on"], name="usage_key_daily_day")]

@@ -20,11 +20,12 @@ from billing.services.errors import AlreadyReversed, EntryMismatch, Insufficient
 from config.foundation.clock import now
 
 POST_SQL = "SELECT transaction_id, kind, n, status, entry_id FROM billing_post_entries(%s::jsonb)"
-RESERVE_SQL = "SELECT request_id, status, available_nano FROM billing_reserve(%s::jsonb)"
+RESERVE_SQL = "SELECT request_id, status, available_nano, span, resets_at, zone FROM billing_reserve(%s::jsonb)"
 RECORD_SQL = "SELECT request_id, status, reason FROM billing_record(%s::jsonb)"
 EXPIRE_SQL = "SELECT billing_expire_holds(%s, %s)"
 
-PRIORITY = {"bonus": 10, "subscription": 20, "prepaid": 30}
+PRIORITY = {"test": 5, "bonus": 10, "subscription": 20, "prepaid": 30, "postpaid": 40}
+LIMIT_STATUSES = frozenset({"key_limit", "member_limit", "group_limit", "person_limit"})
 _ERRORS = {"PB001": EntryMismatch, "PB002": InsufficientBalance, "PB003": AlreadyReversed, "PB004": PostingRefused}
 
 
@@ -58,7 +59,8 @@ class PostingResult:
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
-    """Money to set aside for a call. Exactly one of ``user_id`` and ``group_id`` pays.
+    """Money to set aside for a call. Exactly one of ``user_id`` and ``group_id`` pays. Whether it is a test
+    call, and which member of a team makes it, the database reads from the key.
 
     ``context`` holds the request log's columns known at admission: what the sweeper writes when the relay dies.
     """
@@ -74,12 +76,16 @@ class ReserveRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReserveResult:
-    """``status``: held, repeated, no_balance, key_limit; or mismatch (the id was used with another amount or has
-    closed) and refused (not one payer, negative amount). ``available_nano``: what is left, or what would have been there."""
+    """``status``: held, repeated, no_balance, key_limit, member_limit, group_limit, person_limit; or mismatch (the id was used
+    with another amount or has closed) and refused (not one payer, negative amount, no such key). ``available_nano``: what is
+    left, or what would have been there. For a limit: ``span`` (total, daily, monthly), when it begins anew, and its zone."""
 
     request_id: UUID
     status: str
     available_nano: int
+    span: str | None = None
+    resets_at: datetime | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +169,7 @@ def reserve(requests: Sequence[ReserveRequest]) -> list[ReserveResult]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(RESERVE_SQL, [reserve_payload(requests)])
-        answers = [ReserveResult(*row) for row in cursor.fetchall()]
-    # The function works, and answers, in the order of the ids: that is its lock order.
-    places = sorted(range(len(requests)), key=lambda place: requests[place].request_id.bytes)
-    return [answer for _place, answer in sorted(zip(places, answers, strict=True), key=lambda pair: pair[0])]
+        return [ReserveResult(*row) for row in cursor.fetchall()]
 
 
 def record_calls(events: Sequence[CallEvent]) -> list[CallResult]:

@@ -30,6 +30,16 @@ WITH gone AS (
         failed_count = h.failed_count + EXCLUDED.failed_count, input_tokens = h.input_tokens + EXCLUDED.input_tokens,
         cached_tokens = h.cached_tokens + EXCLUDED.cached_tokens, output_tokens = h.output_tokens + EXCLUDED.output_tokens,
         cost_nano = h.cost_nano + EXCLUDED.cost_nano
+), keyed AS (
+    INSERT INTO billing_usagekeydaily AS k (day_on, key_id, origin, call_count, failed_count, input_tokens, cached_tokens,
+        output_tokens, cost_nano)
+    SELECT (hour_at AT TIME ZONE 'UTC')::date, key_id, origin, sum(call_count), sum(failed_count), sum(input_tokens),
+        sum(cached_tokens), sum(output_tokens), sum(cost_nano)
+    FROM gone GROUP BY 1, 2, 3
+    ON CONFLICT ON CONSTRAINT usage_key_daily_once DO UPDATE SET call_count = k.call_count + EXCLUDED.call_count,
+        failed_count = k.failed_count + EXCLUDED.failed_count, input_tokens = k.input_tokens + EXCLUDED.input_tokens,
+        cached_tokens = k.cached_tokens + EXCLUDED.cached_tokens, output_tokens = k.output_tokens + EXCLUDED.output_tokens,
+        cost_nano = k.cost_nano + EXCLUDED.cost_nano
 )
 SELECT count(*) FROM gone
 """
@@ -45,6 +55,9 @@ COUNT_HOURLY = f"""
     SELECT billing_usage_hour(started_at) AS hour_at, group_code,
         billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_FIGURES}
     FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4"""  # noqa: S608
+COUNT_BY_KEY = f"""
+    SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_FIGURES}
+    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3"""  # noqa: S608
 _SET = """call_count = EXCLUDED.call_count, failed_count = EXCLUDED.failed_count, input_tokens = EXCLUDED.input_tokens,
         cached_tokens = EXCLUDED.cached_tokens, output_tokens = EXCLUDED.output_tokens, cost_nano = EXCLUDED.cost_nano"""
 # One statement, so one snapshot: a call that ends meanwhile is either in the log that is counted and its pending count is
@@ -52,7 +65,7 @@ _SET = """call_count = EXCLUDED.call_count, failed_count = EXCLUDED.failed_count
 _RECOUNT = f"""
 WITH gone AS (
     DELETE FROM billing_usagedelta WHERE hour_at >= %(start)s AND hour_at < %(end)s
-), daily AS ({COUNT_DAILY}), hourly AS ({COUNT_HOURLY}),
+), daily AS ({COUNT_DAILY}), hourly AS ({COUNT_HOURLY}), keyed AS ({COUNT_BY_KEY}),
 put_daily AS (
     INSERT INTO billing_usagedaily (day_on, user_id, model_name, origin, call_count, failed_count, input_tokens,
         cached_tokens, output_tokens, cost_nano)
@@ -61,6 +74,13 @@ put_daily AS (
     INSERT INTO billing_usagehourly (hour_at, group_code, model_name, origin, call_count, failed_count, input_tokens,
         cached_tokens, output_tokens, cost_nano)
     SELECT * FROM hourly ON CONFLICT ON CONSTRAINT usage_hourly_once DO UPDATE SET {_SET}
+), put_keyed AS (
+    INSERT INTO billing_usagekeydaily (day_on, key_id, origin, call_count, failed_count, input_tokens, cached_tokens,
+        output_tokens, cost_nano)
+    SELECT * FROM keyed ON CONFLICT ON CONSTRAINT usage_key_daily_once DO UPDATE SET {_SET}
+), drop_keyed AS (
+    DELETE FROM billing_usagekeydaily d WHERE d.day_on BETWEEN %(first)s AND %(last)s AND NOT EXISTS (
+        SELECT 1 FROM keyed x WHERE (x.day_on, x.key_id, x.origin) = (d.day_on, d.key_id, d.origin))
 ), drop_daily AS (
     DELETE FROM billing_usagedaily d WHERE d.day_on BETWEEN %(first)s AND %(last)s AND NOT EXISTS (
         SELECT 1 FROM daily x

@@ -1,5 +1,6 @@
 -- Gives back what calls held whose end was never reported, and logs each as timed out, at no cost. A report that comes
 -- later is still charged (billing_record answers "late") and its log row takes the place of this one.
+DROP FUNCTION IF EXISTS billing_expire_holds(int, timestamptz);
 CREATE FUNCTION billing_expire_holds(most int, moment timestamptz DEFAULT now()) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     due uuid[];
@@ -12,14 +13,14 @@ BEGIN
     IF due IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
-        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL)) FROM billing_hold h WHERE h.id = ANY (due);
     PERFORM 1 FROM billing_hold h WHERE h.id = ANY (due) ORDER BY h.id FOR NO KEY UPDATE;
+    PERFORM billing_lock_purses(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id))
+    FROM billing_hold h WHERE h.id = ANY (due) AND h.state = 'open';
 
     SELECT array_agg(ROW(0, h.id, 0, 'expired', h.context || jsonb_build_object('outcome', 'timeout', 'error_code',
             'hold_expired', 'http_status', 504, 'usage_source', 'none', 'user_id', coalesce(to_jsonb(h.user_id), h.context -> 'user_id'),
             'duration_ms', LEAST(extract(epoch FROM clock_timestamp() - h.created_at) * 1000, 2147483647)::int),
-        h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts, true, false)::billing_call)
+        h.key_id, h.user_id, h.group_id, h.member_id, h.is_test, h.amount_nano, h.account_ids, h.part_amounts, true, false)::billing_call)
     INTO calls FROM billing_hold h WHERE h.id = ANY (due) AND h.state = 'open';
     IF calls IS NULL THEN
         RETURN 0;
@@ -31,9 +32,7 @@ BEGIN
         SELECT p.id, sum(p.part)::bigint AS part
         FROM unnest(calls) x CROSS JOIN LATERAL unnest(x.account_ids, x.part_amounts) p(id, part) GROUP BY p.id
     ) t WHERE a.id = t.id;
-    UPDATE billing_keybudget b SET held_nano = b.held_nano - t.amount
-    FROM (SELECT x.key_id, sum(x.amount)::bigint AS amount FROM unnest(calls) x WHERE x.key_id IS NOT NULL GROUP BY 1) t
-    WHERE b.key_id = t.key_id;
+    PERFORM billing_count_spent(calls);
     UPDATE billing_hold h SET state = 'expired', reason = 'expired', closed_at = clock_timestamp()
     FROM unnest(calls) x WHERE h.id = x.id;
 

@@ -1,7 +1,7 @@
 -- Money between two accounts, by hand or by import. Calls are charged by billing_record.
 --
 -- Every function of the ledger locks in one order, so that none waits for another in a circle:
--- purses by id, then allowances by key, then holds by id.
+-- holds by id, then purses by id (see ledger_reserve.sql).
 -- SQLSTATEs that services translate: PB001 same act with other figures, PB002 purse too low, PB003 already reversed,
 -- PB004 not a posting that may be made.
 

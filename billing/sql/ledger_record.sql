@@ -1,21 +1,30 @@
 -- The end of calls: [{request_id, cost_nano, hold, reason, log}]. One transaction writes the request log (inserting it is
--- what makes an event count once), closes the hold, charges the purses, and adds to allowance and usage.
+-- what makes an event count once), closes the hold, charges the purses, and adds to spend windows and usage.
 -- Answers: recorded, repeated, late (the hold had expired: charged all the same, the sweeper's log row replaced), refused,
 -- and parked (too late to be charged: late_events.sql, which follows up on what a batch could not take).
 
+DROP FUNCTION IF EXISTS billing_record(jsonb);
+DROP FUNCTION IF EXISTS billing_record_batch(jsonb);
+DROP FUNCTION IF EXISTS billing_record_singly(jsonb);
+DROP FUNCTION IF EXISTS billing_drop_logs(uuid[]);
+DROP FUNCTION IF EXISTS billing_refusal(uuid, bigint, boolean, jsonb);
+DROP FUNCTION IF EXISTS billing_sound_calls(jsonb);
+-- Takes with it every function that has calls among its parameters.
+DROP TYPE IF EXISTS billing_call CASCADE;
 CREATE TYPE billing_call AS (
-    ord bigint, id uuid, cost bigint, reason text, log jsonb, key_id bigint, user_id bigint, group_id bigint,
-    amount bigint, account_ids bigint[], part_amounts bigint[], is_open boolean, is_late boolean
+    ord bigint, id uuid, cost bigint, reason text, log jsonb, key_id bigint, user_id bigint, group_id bigint, member_id bigint,
+    is_test boolean, amount bigint, account_ids bigint[], part_amounts bigint[], is_open boolean, is_late boolean
 );
 
 -- A request log row with every column filled, for events that leave some out.
-CREATE FUNCTION billing_blank_log() RETURNS billing_requestlog LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION billing_blank_log() RETURNS billing_requestlog LANGUAGE sql STABLE AS $$
     SELECT jsonb_populate_record(NULL::billing_requestlog, '{"duration_ms": 0, "key_name": "", "key_tail": "",
         "group_code": "", "endpoint": "", "is_stream": false, "route": "new", "asked_model": "", "billed_model": "",
         "served_model": "", "outcome": "ok", "http_status": 0, "error_code": "", "input_tokens": 0, "cached_tokens": 0,
         "cache_write_tokens": 0, "output_tokens": 0, "reasoning_tokens": 0, "usage_source": "none", "held_nano": 0,
         "cost_nano": 0, "price_detail": {}, "attempts": [], "client_family": "", "client_network": "", "origin": "relay",
-        "source_ref": ""}')
+        "source_ref": "", "modality": "text", "audio_input_tokens": 0, "audio_output_tokens": 0, "image_count": 0,
+        "media_ms": 0, "character_count": 0, "media_size": "", "media_quality": ""}')
 $$;
 
 -- Writes the log rows and their usage; gives the ids that were not there yet.
@@ -61,24 +70,31 @@ CREATE FUNCTION billing_drop_logs(ids uuid[]) RETURNS void LANGUAGE sql AS $$
     FROM gone
 $$;
 
--- Charges calls whose one held purse covers them: all at once, one change per purse.
+-- Charges calls that cost no more than they hold: all at once, one change per purse. The purses are locked.
 CREATE FUNCTION billing_charge_covered(calls billing_call[], revenue bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
-        from_balance_nano, booked_at, effective_at, reason)
-    SELECT c.id, 'charge', 0, a.id, revenue, c.cost, a.seq + row_number() OVER so_far,
-        a.balance_nano - sum(c.cost) OVER so_far, clock_timestamp(), uuid7_time(c.id), ''
-    FROM unnest(calls) c JOIN billing_ledgeraccount a ON a.id = c.account_ids[1]
-    WHERE c.cost > 0
-    WINDOW so_far AS (PARTITION BY a.id ORDER BY c.ord ROWS UNBOUNDED PRECEDING)
-    ORDER BY c.ord;
+    WITH draw AS (
+        -- The parts of a call lie one after the other; its cost takes them from the front.
+        SELECT c.ord, c.id AS call_id, p.id AS account_id, p.part, p.nth,
+            LEAST(p.part, GREATEST(c.cost - (sum(p.part) OVER (PARTITION BY c.id ORDER BY p.nth) - p.part), 0))::bigint AS amount
+        FROM unnest(calls) c CROSS JOIN LATERAL unnest(c.account_ids, c.part_amounts) WITH ORDINALITY p(id, part, nth)
+    ), put AS (
+        INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
+            from_balance_nano, booked_at, effective_at, reason, draw)
+        SELECT d.call_id, 'charge', d.nth - 1, a.id, revenue, d.amount, a.seq + row_number() OVER so_far,
+            a.balance_nano - sum(d.amount) OVER so_far, clock_timestamp(), uuid7_time(d.call_id), '', 'held'
+        FROM draw d JOIN billing_ledgeraccount a ON a.id = d.account_id
+        WHERE d.amount > 0
+        WINDOW so_far AS (PARTITION BY a.id ORDER BY d.ord ROWS UNBOUNDED PRECEDING)
+        ORDER BY d.ord, d.nth
+    )
     UPDATE billing_ledgeraccount a
     SET balance_nano = a.balance_nano - t.cost, held_nano = a.held_nano - t.part, seq = a.seq + t.charges,
         floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - t.cost - a.held_nano + t.part)
     FROM (
-        SELECT c.account_ids[1] AS id, sum(c.cost)::bigint AS cost, sum(c.part_amounts[1])::bigint AS part,
-            count(*) FILTER (WHERE c.cost > 0) AS charges
-        FROM unnest(calls) c GROUP BY 1
+        SELECT d.account_id AS id, sum(d.amount)::bigint AS cost, sum(d.part)::bigint AS part,
+            count(*) FILTER (WHERE d.amount > 0) AS charges
+        FROM draw d GROUP BY 1
     ) t WHERE a.id = t.id;
 END $$;
 
@@ -88,12 +104,13 @@ DECLARE
     found_id bigint;
 BEGIN
     SELECT a.id INTO found_id FROM billing_ledgeraccount a
-    WHERE a.is_purse AND (a.user_id = c.user_id OR a.group_id = c.group_id)
+    WHERE a.is_purse AND (a.kind = 'test') = c.is_test AND (a.user_id = c.user_id OR a.group_id = c.group_id)
     ORDER BY a.is_spendable DESC, a.id = ANY (c.account_ids) DESC, a.priority DESC, a.id DESC LIMIT 1;
     IF found_id IS NULL THEN
         INSERT INTO billing_ledgeraccount (kind, user_id, group_id, currency, origin, is_purse, is_spendable, balance_nano,
             held_nano, floor_nano, credit_limit_nano, priority, seq, created_at)
-        VALUES ('prepaid', c.user_id, c.group_id, 'USD', '', true, true, 0, 0, 0, 0, 30, 0, now())
+        VALUES (CASE WHEN c.is_test THEN 'test' ELSE 'prepaid' END, c.user_id, c.group_id, 'USD', '', true, true, 0, 0, 0, 0,
+            CASE WHEN c.is_test THEN 5 ELSE 30 END, 0, now())
         RETURNING id INTO found_id;
     END IF;
     RETURN found_id;
@@ -104,6 +121,7 @@ CREATE FUNCTION billing_charge_spread(c billing_call, revenue bigint) RETURNS vo
 DECLARE
     open_cost bigint := c.cost;
     draws jsonb := '{}';
+    why jsonb := '{}';
     p record;
     take bigint;
     debtor bigint;
@@ -123,17 +141,22 @@ BEGIN
     END IF;
     FOR p IN
         SELECT a.id, a.balance_nano - a.held_nano + a.credit_limit_nano AS free FROM billing_ledgeraccount a
-        WHERE a.is_purse AND a.is_spendable AND (a.user_id = c.user_id OR a.group_id = c.group_id)
+        WHERE a.is_purse AND a.is_spendable AND (a.kind = 'test') = c.is_test
+          AND (a.user_id = c.user_id OR a.group_id = c.group_id)
         ORDER BY a.priority, a.id
     LOOP
         EXIT WHEN open_cost = 0;
         take := coalesce((draws ->> p.id::text)::bigint, 0);
         draws := draws || jsonb_build_object(p.id::text, take + LEAST(GREATEST(p.free - take, 0), open_cost));
+        IF p.free > take THEN
+            why := why || jsonb_build_object(p.id::text, 'beyond');
+        END IF;
         open_cost := open_cost - LEAST(GREATEST(p.free - take, 0), open_cost);
     END LOOP;
     IF open_cost > 0 THEN
         debtor := billing_debt_purse(c);
         draws := draws || jsonb_build_object(debtor::text, coalesce((draws ->> debtor::text)::bigint, 0) + open_cost);
+        why := why || jsonb_build_object(debtor::text, 'debt');
     END IF;
     FOR p IN
         SELECT a.id, d.value::bigint AS amount FROM jsonb_each_text(draws) d JOIN billing_ledgeraccount a ON a.id = d.key::bigint
@@ -141,9 +164,10 @@ BEGIN
     LOOP
         SELECT * INTO moved FROM billing_move(p.id, -p.amount);
         INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
-            from_balance_nano, booked_at, effective_at, reason)
+            from_balance_nano, booked_at, effective_at, reason, draw)
         VALUES (c.id, 'charge', nth, p.id, revenue, p.amount, moved.new_seq, moved.new_balance, clock_timestamp(),
-            uuid7_time(c.id), '');
+            uuid7_time(c.id), '', CASE WHEN why ->> p.id::text = 'debt' THEN 'debt' WHEN c.is_late THEN 'late'
+                ELSE coalesce(why ->> p.id::text, 'held') END);
         nth := nth + 1;
     END LOOP;
 END $$;
@@ -157,7 +181,7 @@ BEGIN
         SELECT DISTINCT ON (e.request_id) ROW(e.ord, e.request_id, e.cost_nano, left(coalesce(e.reason, ''), 64),
             CASE WHEN h.state = 'expired' THEN jsonb_set(e.log, '{price_detail}',
                 coalesce(nullif(e.log -> 'price_detail', 'null'), '{}') || '{"late": true}') ELSE e.log END,
-            h.key_id, h.user_id, h.group_id, h.amount_nano, h.account_ids, h.part_amounts,
+            h.key_id, h.user_id, h.group_id, h.member_id, coalesce(h.is_test, false), h.amount_nano, h.account_ids, h.part_amounts,
             coalesce(h.state = 'open', false), coalesce(h.state = 'expired', false))::billing_call AS call
         FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, hold boolean, reason text, log jsonb))
             WITH ORDINALITY e(request_id, cost_nano, hold, reason, log, ord)
@@ -182,19 +206,32 @@ CREATE FUNCTION billing_refusal(request_id uuid, cost_nano bigint, has_hold bool
         ELSE 'cost_without_hold' END
 $$;
 
--- Closes what the calls held, and adds their cost to the allowances of their keys.
-CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE billing_keybudget b
-    SET spent_nano = b.spent_nano + t.cost, held_nano = b.held_nano - t.part
-    FROM (
-        SELECT c.key_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
-        FROM unnest(calls) c WHERE c.key_id IS NOT NULL GROUP BY c.key_id
-    ) t WHERE b.key_id = t.key_id;
+-- Closes what the calls held.
+CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE sql AS $$
     UPDATE billing_hold h
     SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
         settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp()
-    FROM unnest(calls) c WHERE h.id = c.id AND c.is_open AND h.state = 'open';
+    FROM unnest(calls) c WHERE h.id = c.id AND c.is_open AND h.state = 'open'
+$$;
+
+-- Moves what the calls held to what they cost, in every window they count in. The purses are locked.
+CREATE FUNCTION billing_count_spent(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM unnest(calls) c JOIN billing_ledgeraccount a ON a.user_id = c.user_id OR a.group_id = c.group_id
+        WHERE a.is_purse AND a.has_limits
+    ) THEN
+        RETURN;
+    END IF;
+    UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
+    FROM (
+        SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
+        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
+        JOIN unnest(calls) c ON c.id = x.id
+        GROUP BY x.window_id
+    ) t WHERE w.id = t.window_id;
 END $$;
 
 CREATE FUNCTION billing_record_batch(events jsonb)
@@ -211,8 +248,6 @@ DECLARE
     c billing_call;
 BEGIN
     SELECT array_agg(DISTINCT (x ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(events) x;
-    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
-        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL)) FROM billing_hold h WHERE h.id = ANY (ids);
     PERFORM 1 FROM billing_hold h WHERE h.id = ANY (ids) ORDER BY h.id FOR NO KEY UPDATE;
 
     calls := billing_sound_calls(events);
@@ -223,21 +258,20 @@ BEGIN
     END IF;
     fresh := billing_write_logs(calls);
 
-    SELECT array_agg(x),
-        array_agg(x) FILTER (
-            WHERE x.is_open AND cardinality(x.account_ids) = 1 AND x.cost <= x.part_amounts[1])
-    INTO held, covered FROM unnest(calls) x WHERE x.id = ANY (fresh) AND x.amount IS NOT NULL;
+    SELECT array_agg(x) INTO held FROM unnest(calls) x WHERE x.id = ANY (fresh) AND x.amount IS NOT NULL;
     IF held IS NOT NULL THEN
+        PERFORM billing_close_holds(held);
+        -- Purses last: what many calls wait for is kept for the shortest time.
+        PERFORM billing_lock_purses(array_agg(DISTINCT x.user_id), array_agg(DISTINCT x.group_id)) FROM unnest(held) x;
         revenue := billing_house_account('revenue', '');
-        PERFORM billing_charge_covered(covered, revenue) WHERE covered IS NOT NULL;
+        covered := ARRAY(SELECT x FROM unnest(held) x WHERE x.is_open AND x.cost <= x.amount ORDER BY x.ord);
+        PERFORM billing_charge_covered(covered, revenue) WHERE covered <> '{}';
         FOR c IN
-            SELECT x.* FROM unnest(held) x
-            WHERE (NOT x.is_open OR cardinality(x.account_ids) <> 1 OR x.cost > x.part_amounts[1])
-              AND (x.cost > 0 OR (x.is_open AND cardinality(x.account_ids) > 0)) ORDER BY x.ord
+            SELECT x.* FROM unnest(held) x WHERE x.cost > 0 AND (NOT x.is_open OR x.cost > x.amount) ORDER BY x.ord
         LOOP
             PERFORM billing_charge_spread(c, revenue);
         END LOOP;
-        PERFORM billing_close_holds(held);
+        PERFORM billing_count_spent(held);
     END IF;
 
     RETURN QUERY
@@ -262,29 +296,43 @@ END $$;
 CREATE FUNCTION billing_record(events jsonb)
 RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-    event jsonb;
-    broken text;
 BEGIN
     BEGIN
         RETURN QUERY SELECT * FROM billing_record_followed(events);
-        RETURN;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-        NULL;
+        RETURN QUERY SELECT * FROM billing_record_singly(events);
     END;
-    PERFORM billing_lock_payers(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id),
-        array_agg(DISTINCT h.key_id) FILTER (WHERE h.key_id IS NOT NULL))
-    FROM billing_hold h WHERE h.id::text IN (SELECT lower(x ->> 'request_id') FROM jsonb_array_elements(events) x);
-    FOR event IN SELECT x FROM jsonb_array_elements(events) x LOOP
+END $$;
+
+CREATE FUNCTION billing_record_singly(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+    e record;
+    said record;
+    broken text;
+    answers jsonb := '{}';
+BEGIN
+    ids := ARRAY(SELECT (x ->> 'request_id')::uuid FROM jsonb_array_elements(events) x
+        WHERE x ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$');
+    PERFORM 1 FROM billing_hold h WHERE h.id = ANY (ids) ORDER BY h.id FOR NO KEY UPDATE;
+    -- Events without a hold first, by id: while they wait for a twin of theirs, nobody waits for a purse of ours.
+    FOR e IN
+        SELECT x.doc, x.ord, h.id IS NOT NULL AS is_held FROM jsonb_array_elements(events) WITH ORDINALITY x(doc, ord)
+        LEFT JOIN billing_hold h ON h.id = ANY (ids) AND h.id::text = lower(x.doc ->> 'request_id')
+        ORDER BY h.id IS NOT NULL, x.doc ->> 'request_id', x.ord
+    LOOP
         BEGIN
-            RETURN QUERY SELECT * FROM billing_record_followed(jsonb_build_array(event));
+            SELECT * INTO said FROM billing_record_followed(jsonb_build_array(e.doc));
         EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
             GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
-            request_id := CASE WHEN event ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                THEN (event ->> 'request_id')::uuid END;
-            status := 'refused';
-            reason := left('malformed ' || SQLSTATE || ' ' || coalesce(broken, ''), 120);
-            RETURN NEXT;
+            SELECT CASE WHEN lower(e.doc ->> 'request_id') = ANY (ids::text[]) THEN (e.doc ->> 'request_id')::uuid END AS request_id,
+                'refused' AS status, left('malformed ' || SQLSTATE || ' ' || coalesce(broken, ''), 120) AS reason INTO said;
         END;
+        answers := answers || jsonb_build_object(e.ord::text, to_jsonb(said));
     END LOOP;
+    RETURN QUERY SELECT a.request_id, a.status, a.reason
+    FROM generate_series(1, jsonb_array_length(events)) n
+    CROSS JOIN LATERAL jsonb_to_record(answers -> n::text) AS a(request_id uuid, status text, reason text) ORDER BY n;
 END $$;

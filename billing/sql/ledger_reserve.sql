@@ -1,23 +1,105 @@
 -- Sets money aside for calls: [{request_id, user_id, group_id, key_id, amount_nano, expires_at, context}].
 --
--- A call needs both the owner's purses and the key's allowance to cover the whole amount. A purse gives
--- balance - held + credit limit; debt in one purse counts against the others, so an owner in debt is refused.
+-- A call needs its payer's purses and every spend limit that concerns it to cover the whole amount. A purse gives
+-- balance - held + credit limit; debt in one purse counts against the others, so an owner in debt is refused. Calls of a key
+-- of purpose "test" are paid by test purses and by nothing else, and no other call ever touches those.
 -- Answers: held, repeated (same id, same amount, still open), mismatch (same id, otherwise), no_balance (with what is
--- available), key_limit (with what is left of the allowance), refused (not exactly one owner, or a negative amount).
-CREATE FUNCTION billing_lock_payers(users bigint[], groups bigint[], keys bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+-- available), key_limit, member_limit, group_limit, person_limit (with what is left, of which window, and when the next
+-- begins), refused (not exactly one payer, a negative amount, or a key that is not there).
+--
+-- One lock order for every function of the ledger: holds by id, purses by id, then nothing that another may hold. Spend
+-- windows and the rows of new holds are written by whoever has the payer's purses.
+
+DROP FUNCTION IF EXISTS billing_lock_payers(bigint[], bigint[], bigint[]);
+DROP FUNCTION IF EXISTS billing_lock_purses(bigint[], bigint[]);
+DROP FUNCTION IF EXISTS billing_split(bigint, bigint, bigint);
+DROP FUNCTION IF EXISTS billing_reserve(jsonb);
+DROP FUNCTION IF EXISTS billing_reserve_alone(jsonb);
+DROP FUNCTION IF EXISTS billing_reserve_batch(jsonb);
+DROP FUNCTION IF EXISTS billing_split(bigint, bigint, boolean, bigint);
+DROP TYPE IF EXISTS billing_ask CASCADE;
+
+CREATE TYPE billing_ask AS (
+    id uuid, user_id bigint, group_id bigint, key_id bigint, member_id bigint, is_test boolean, amount bigint,
+    expires_at timestamptz, context jsonb
+);
+
+-- The windows that asks count in.
+CREATE FUNCTION billing_windows_of(asks billing_ask[]) RETURNS TABLE (id uuid, window_id bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT w.* FROM (SELECT array_agg(a.id) AS ids, array_agg(a.key_id) AS keys, array_agg(a.member_id) AS members,
+        array_agg(a.group_id) AS groups, array_agg(a.user_id) AS users FROM unnest(asks) a) x
+    CROSS JOIN LATERAL billing_windows(x.ids, x.keys, x.members, x.groups, x.users) w;
+END $$;
+
+CREATE FUNCTION billing_lock_purses(users bigint[], groups bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM billing_ledgeraccount a
     WHERE a.is_purse AND (a.user_id = ANY (users) OR a.group_id = ANY (groups))
     ORDER BY a.id FOR NO KEY UPDATE;
-    INSERT INTO billing_keybudget (key_id, limit_nano, spent_nano, held_nano)
-    SELECT k, NULL, 0, 0 FROM unnest(keys) k
-    WHERE NOT EXISTS (SELECT 1 FROM billing_keybudget b WHERE b.key_id = k)
-    ORDER BY k ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM billing_keybudget b WHERE b.key_id = ANY (keys) ORDER BY b.key_id FOR NO KEY UPDATE;
 END $$;
 
--- What an owner has free, and from which purses an amount would be drawn; the purses are locked.
-CREATE FUNCTION billing_split(payer_user bigint, payer_group bigint, amount bigint,
+-- One ask of a payer with one purse and no limits, which is most of them: the update of the purse is the decision.
+-- Gives no row for everything else.
+CREATE FUNCTION billing_reserve_alone(request jsonb)
+RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    wanted uuid := request ->> 'request_id';
+    payer_user bigint := request ->> 'user_id';
+    payer_group bigint := request ->> 'group_id';
+    caller bigint := request ->> 'key_id';
+    amount bigint := request ->> 'amount_nano';
+    member bigint;
+    testing boolean := false;
+    purse bigint;
+BEGIN
+    IF num_nonnulls(payer_user, payer_group) <> 1 OR amount IS NULL OR amount <= 0 THEN
+        RETURN;
+    END IF;
+    IF caller IS NOT NULL THEN
+        SELECT k.purpose = 'test', k.member_id INTO testing, member FROM keys_apikey k WHERE k.id = caller;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    -- With more than one purse to choose from this finds two rows of which it may take neither.
+    IF payer_user IS NOT NULL THEN
+        SELECT CASE WHEN count(*) = 1 THEN min(a.id) END INTO purse FROM billing_ledgeraccount a
+        WHERE a.user_id = payer_user AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = testing;
+    ELSE
+        SELECT CASE WHEN count(*) = 1 THEN min(a.id) END INTO purse FROM billing_ledgeraccount a
+        WHERE a.group_id = payer_group AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = testing;
+    END IF;
+    IF purse IS NULL OR EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = wanted) THEN
+        RETURN;
+    END IF;
+    UPDATE billing_ledgeraccount a
+    SET held_nano = a.held_nano + amount, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
+    WHERE a.id = purse AND a.is_spendable AND NOT a.has_limits
+      AND a.balance_nano - a.held_nano + a.credit_limit_nano >= amount
+    RETURNING a.balance_nano - a.held_nano + a.credit_limit_nano INTO available_nano;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    INSERT INTO billing_hold (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
+        state, reason, context, created_at, expires_at)
+    VALUES (wanted, payer_user, payer_group, caller, member, testing, amount, ARRAY[purse], ARRAY[amount], 'open', '',
+        coalesce(request -> 'context', '{}'), clock_timestamp(), (request ->> 'expires_at')::timestamptz)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        -- Its twin came in between: what was taken for this one goes back, and the long way finds the twin's hold.
+        UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - amount WHERE a.id = purse;
+        RETURN;
+    END IF;
+    request_id := wanted; status := 'held';
+    RETURN NEXT;
+END $$;
+
+-- What a payer has free, and from which purses an amount would be drawn; the purses are locked.
+CREATE FUNCTION billing_split(payer_user bigint, payer_group bigint, testing boolean, amount bigint,
     OUT available bigint, OUT account_ids bigint[], OUT part_amounts bigint[]) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -31,61 +113,210 @@ BEGIN
         FROM (
             SELECT a.id, a.priority, a.balance_nano - a.held_nano + a.credit_limit_nano AS free
             FROM billing_ledgeraccount a
-            WHERE a.is_purse AND a.is_spendable AND (a.user_id = payer_user OR a.group_id = payer_group)
+            WHERE a.is_purse AND a.is_spendable AND (a.kind = 'test') = testing
+              AND (a.user_id = payer_user OR a.group_id = payer_group)
         ) purse
         WINDOW before AS (ORDER BY priority, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ) share;
 END $$;
 
-CREATE FUNCTION billing_reserve(requests jsonb)
-RETURNS TABLE (request_id uuid, status text, available_nano bigint) LANGUAGE plpgsql AS $$
+-- One ask after the other, for payers that may not afford all they ask for; their purses are locked.
+CREATE FUNCTION billing_reserve_one(r billing_ask, limited boolean)
+RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    r record;
-    same boolean;
-    room bigint;
+    low record;
     split record;
 BEGIN
-    PERFORM billing_lock_payers(
-        array_agg(DISTINCT (x ->> 'user_id')::bigint), array_agg(DISTINCT (x ->> 'group_id')::bigint),
-        array_agg(DISTINCT (x ->> 'key_id')::bigint) FILTER (WHERE x ->> 'key_id' IS NOT NULL))
-    FROM jsonb_array_elements(requests) x;
-
-    FOR r IN
-        SELECT * FROM jsonb_to_recordset(requests) AS x(request_id uuid, user_id bigint, group_id bigint, key_id bigint,
-            amount_nano bigint, expires_at timestamptz, context jsonb) ORDER BY x.request_id
-    LOOP
-        request_id := r.request_id; available_nano := 0;
-        IF num_nonnulls(r.user_id, r.group_id) <> 1 OR r.amount_nano IS NULL OR r.amount_nano < 0 THEN
-            status := 'refused'; RETURN NEXT; CONTINUE;
-        END IF;
-        SELECT h.amount_nano = r.amount_nano AND h.state = 'open' INTO same FROM billing_hold h WHERE h.id = r.request_id;
+    request_id := r.id;
+    IF limited THEN
+        SELECT l.scope, l.span, l.limit_nano - w.spent_nano - w.held_nano AS room, w.ends_at, l.time_zone INTO low
+        FROM billing_windows_of(ARRAY[r]) x
+        JOIN billing_spendwindow w ON w.id = x.window_id JOIN billing_spendlimit l ON l.id = w.limit_id
+        WHERE l.limit_nano - w.spent_nano - w.held_nano < r.amount
+        ORDER BY array_position('{key,member,group,person}', l.scope::text), array_position('{total,monthly,daily}', l.span::text)
+        LIMIT 1;
         IF FOUND THEN
-            status := CASE WHEN same THEN 'repeated' ELSE 'mismatch' END; RETURN NEXT; CONTINUE;
+            status := low.scope || '_limit'; available_nano := low.room; span := low.span; resets_at := low.ends_at;
+            zone := low.time_zone;
+            RETURN NEXT; RETURN;
         END IF;
-        SELECT b.limit_nano - b.spent_nano - b.held_nano INTO room FROM billing_keybudget b WHERE b.key_id = r.key_id;
-        IF room < r.amount_nano THEN
-            status := 'key_limit'; available_nano := room; RETURN NEXT; CONTINUE;
-        END IF;
-        SELECT * INTO split FROM billing_split(r.user_id, r.group_id, r.amount_nano);
-        IF split.available < r.amount_nano THEN
-            status := 'no_balance'; available_nano := split.available; RETURN NEXT; CONTINUE;
-        END IF;
-        INSERT INTO billing_hold (id, user_id, group_id, key_id, amount_nano, account_ids, part_amounts, state, reason,
-            context, created_at, expires_at)
-        VALUES (r.request_id, r.user_id, r.group_id, r.key_id, r.amount_nano, split.account_ids, split.part_amounts, 'open',
-            '', coalesce(r.context, '{}'), clock_timestamp(), r.expires_at)
-        ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            -- Only an owner without purses gets here: nothing was locked that would have made the other one wait.
-            SELECT h.amount_nano = r.amount_nano INTO same FROM billing_hold h WHERE h.id = r.request_id;
-            status := CASE WHEN same THEN 'repeated' ELSE 'mismatch' END; RETURN NEXT; CONTINUE;
-        END IF;
+    END IF;
+    SELECT * INTO split FROM billing_split(r.user_id, r.group_id, r.is_test, r.amount);
+    IF split.available < r.amount THEN
+        status := 'no_balance'; available_nano := split.available; RETURN NEXT; RETURN;
+    END IF;
+    INSERT INTO billing_hold (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
+        state, reason, context, created_at, expires_at)
+    VALUES (r.id, r.user_id, r.group_id, r.key_id, r.member_id, r.is_test, r.amount, split.account_ids, split.part_amounts,
+        'open', '', r.context, clock_timestamp(), r.expires_at)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        -- Its twin came in between, for another payer or one without purses; the caller looks at what it wrote.
+        RETURN;
+    END IF;
+    UPDATE billing_ledgeraccount a
+    SET held_nano = a.held_nano + p.part, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
+    FROM unnest(split.account_ids, split.part_amounts) p(id, part) WHERE a.id = p.id;
+    IF limited THEN
+        UPDATE billing_spendwindow w SET held_nano = w.held_nano + r.amount
+        FROM billing_windows_of(ARRAY[r]) x
+        WHERE w.id = x.window_id;
+    END IF;
+    status := 'held'; available_nano := split.available - r.amount;
+    RETURN NEXT;
+END $$;
+
+-- Asks of payers that can afford all of them: every purse and window is changed once. A payer's asks lie one after the other
+-- on a line, its purses on another, in their order; where the two overlap, that purse pays that part of that call.
+CREATE FUNCTION billing_reserve_easy(asks billing_ask[], limited boolean)
+RETURNS TABLE (request_id uuid, available_nano bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    made uuid[];
+    rooms bigint[];
+BEGIN
+    WITH ask AS (
+        SELECT x.*, coalesce(x.user_id, -x.group_id) AS payer,
+            sum(x.amount) OVER (PARTITION BY coalesce(x.user_id, -x.group_id), x.is_test ORDER BY x.id) AS upto
+        FROM unnest(asks) x
+    ), purse AS (
+        SELECT f.*, GREATEST(f.free, 0) AS gives, sum(GREATEST(f.free, 0)) OVER (
+            PARTITION BY f.payer, f.is_test ORDER BY f.priority, f.id) AS upto
+        FROM (
+            SELECT a.id, coalesce(a.user_id, -a.group_id) AS payer, a.kind = 'test' AS is_test, a.priority,
+                a.balance_nano - a.held_nano + a.credit_limit_nano AS free
+            FROM (SELECT DISTINCT payer FROM ask) p
+            JOIN billing_ledgeraccount a ON a.user_id = p.payer OR a.group_id = -p.payer
+            WHERE a.is_purse AND a.is_spendable
+        ) f
+    ), part AS (
+        SELECT ask.id AS ask_id, p.id, p.priority,
+            (LEAST(ask.upto, p.upto) - GREATEST(ask.upto - ask.amount, p.upto - p.gives))::bigint AS part
+        FROM ask JOIN purse p ON p.payer = ask.payer AND p.is_test = ask.is_test
+            AND p.upto - p.gives < ask.upto AND p.upto > ask.upto - ask.amount
+        WHERE ask.amount > 0 AND p.gives > 0
+    ), parts AS (
+        SELECT ask_id, array_agg(id ORDER BY priority, id) AS account_ids, array_agg(part ORDER BY priority, id) AS part_amounts
+        FROM part GROUP BY ask_id
+    ), put AS (
+        INSERT INTO billing_hold AS h (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids,
+            part_amounts, state, reason, context, created_at, expires_at)
+        SELECT ask.id, ask.user_id, ask.group_id, ask.key_id, ask.member_id, ask.is_test, ask.amount,
+            coalesce(parts.account_ids, '{}'), coalesce(parts.part_amounts, '{}'), 'open', '', ask.context,
+            clock_timestamp(), ask.expires_at
+        FROM ask LEFT JOIN parts ON parts.ask_id = ask.id ORDER BY ask.id
+        ON CONFLICT DO NOTHING
+        RETURNING h.id, h.account_ids, h.part_amounts
+    ), taken AS (
         UPDATE billing_ledgeraccount a
-        SET held_nano = a.held_nano + p.part, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
-        FROM unnest(split.account_ids, split.part_amounts) p(id, part) WHERE a.id = p.id;
-        UPDATE billing_keybudget b SET held_nano = b.held_nano + r.amount_nano WHERE b.key_id = r.key_id;
-        status := 'held'; available_nano := split.available - r.amount_nano;
-        RETURN NEXT;
+        SET held_nano = a.held_nano + t.part, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
+        FROM (
+            SELECT p.id, sum(p.part)::bigint AS part FROM put CROSS JOIN LATERAL unnest(put.account_ids, put.part_amounts) p(id, part)
+            GROUP BY p.id
+        ) t WHERE a.id = t.id
+    )
+    SELECT array_agg(put.id), array_agg((coalesce((SELECT sum(p.free) FROM purse p
+        WHERE p.payer = ask.payer AND p.is_test = ask.is_test), 0) - ask.upto)::bigint)
+    INTO made, rooms FROM put JOIN ask ON ask.id = put.id;
+    IF limited THEN
+        UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.amount
+        FROM (
+            SELECT x.window_id, sum(y.amount)::bigint AS amount
+            FROM billing_windows_of(ARRAY(SELECT y FROM unnest(asks) y WHERE y.id = ANY (made))) x
+            JOIN unnest(asks) y ON y.id = x.id GROUP BY x.window_id
+        ) t WHERE w.id = t.window_id;
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(made, rooms);
+END $$;
+
+-- Every ask of a batch on the long way: locks, then what is known already, then who can afford everything, then the rest.
+CREATE FUNCTION billing_reserve_batch(requests jsonb)
+RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    fresh billing_ask[];
+    limited boolean;
+    hard bigint[];
+    easy billing_ask[];
+    one billing_ask;
+    answers jsonb := '{}';
+BEGIN
+    SELECT coalesce(array_agg(a ORDER BY (a).id), '{}') INTO fresh FROM (
+        SELECT DISTINCT ON (x.request_id) ROW(x.request_id, x.user_id, x.group_id, x.key_id, k.member_id,
+            coalesce(k.purpose = 'test', false), x.amount_nano, x.expires_at, coalesce(x.context, '{}'))::billing_ask AS a
+        FROM ROWS FROM (jsonb_to_recordset(requests) AS (request_id uuid, user_id bigint, group_id bigint, key_id bigint,
+            amount_nano bigint, expires_at timestamptz, context jsonb))
+            WITH ORDINALITY x(request_id, user_id, group_id, key_id, amount_nano, expires_at, context, ord)
+        LEFT JOIN keys_apikey k ON k.id = x.key_id
+        WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0 AND (x.key_id IS NULL OR k.id IS NOT NULL)
+        ORDER BY x.request_id, x.ord
+    ) sound;
+    PERFORM billing_lock_purses(array_agg(DISTINCT a.user_id), array_agg(DISTINCT a.group_id)) FROM unnest(fresh) a;
+    fresh := ARRAY(SELECT a FROM unnest(fresh) a WHERE NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = a.id) ORDER BY a.id);
+    limited := EXISTS (
+        SELECT 1 FROM unnest(fresh) x JOIN billing_ledgeraccount a ON a.user_id = x.user_id OR a.group_id = x.group_id
+        WHERE a.is_purse AND a.has_limits);
+
+    -- Payers (a team's number is negative) that cannot pay, or may not spend, all they ask for.
+    SELECT array_agg(t.payer) INTO hard FROM (
+        SELECT coalesce(x.user_id, -x.group_id) AS payer, x.is_test, sum(x.amount) AS amount FROM unnest(fresh) x GROUP BY 1, 2
+    ) t WHERE t.amount > coalesce((
+        SELECT sum(a.balance_nano - a.held_nano + a.credit_limit_nano) FROM billing_ledgeraccount a
+        WHERE (a.user_id = t.payer OR a.group_id = -t.payer) AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = t.is_test
+    ), 0);
+    IF limited THEN
+        SELECT coalesce(hard, '{}') || coalesce(array_agg(coalesce(x.user_id, -x.group_id)), '{}') INTO hard
+        FROM (
+            SELECT w.id, l.limit_nano - min(w.spent_nano + w.held_nano) - sum(x.amount) AS room, array_agg(x.id) AS ids
+            FROM billing_windows_of(fresh) y JOIN unnest(fresh) x ON x.id = y.id
+            JOIN billing_spendwindow w ON w.id = y.window_id JOIN billing_spendlimit l ON l.id = w.limit_id
+            GROUP BY w.id, l.limit_nano
+        ) full_one JOIN unnest(fresh) x ON x.id = ANY (full_one.ids) WHERE full_one.room < 0;
+    END IF;
+    easy := ARRAY(SELECT x FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) <> ALL (coalesce(hard, '{}')));
+    IF easy <> '{}' THEN
+        SELECT coalesce(jsonb_object_agg(e.request_id, jsonb_build_object('status', 'held', 'available_nano', e.available_nano)), '{}')
+        INTO answers FROM billing_reserve_easy(easy, limited) e;
+    END IF;
+    FOR one IN SELECT x.* FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) = ANY (hard) ORDER BY x.id LOOP
+        SELECT answers || coalesce(jsonb_object_agg(e.request_id, to_jsonb(e)), '{}') INTO answers
+        FROM billing_reserve_one(one, limited) e;
     END LOOP;
+
+    RETURN QUERY
+    SELECT q.request_id,
+        CASE WHEN NOT q.sound THEN 'refused'
+             WHEN said.was ->> 'status' <> 'held' OR (said.was IS NOT NULL AND q.nth = 1) THEN said.was ->> 'status'
+             WHEN h.amount_nano = q.amount_nano AND h.state = 'open' THEN 'repeated' ELSE 'mismatch' END,
+        CASE WHEN q.sound AND (q.nth = 1 OR said.was ->> 'status' <> 'held')
+            THEN coalesce((said.was ->> 'available_nano')::bigint, 0) ELSE 0 END,
+        said.was ->> 'span', (said.was ->> 'resets_at')::timestamptz, said.was ->> 'zone'
+    FROM (
+        SELECT x.*, row_number() OVER (PARTITION BY x.request_id, x.sound ORDER BY x.ord) AS nth FROM (
+            SELECT r.*, num_nonnulls(r.user_id, r.group_id) = 1 AND coalesce(r.amount_nano >= 0, false)
+                AND (r.key_id IS NULL OR EXISTS (SELECT 1 FROM keys_apikey k WHERE k.id = r.key_id)) AS sound
+            FROM ROWS FROM (jsonb_to_recordset(requests) AS (request_id uuid, user_id bigint, group_id bigint, key_id bigint,
+                amount_nano bigint)) WITH ORDINALITY r(request_id, user_id, group_id, key_id, amount_nano, ord)
+        ) x
+    ) q
+    CROSS JOIN LATERAL (SELECT answers -> q.request_id::text AS was) said
+    LEFT JOIN billing_hold h ON h.id = q.request_id
+    ORDER BY q.ord;
+END $$;
+
+CREATE FUNCTION billing_reserve(requests jsonb)
+RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    IF jsonb_array_length(requests) = 1 THEN
+        RETURN QUERY SELECT * FROM billing_reserve_alone(requests -> 0);
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM billing_reserve_batch(requests);
 END $$;

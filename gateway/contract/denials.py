@@ -1,5 +1,8 @@
 """Every refusal the unified entry gives by itself: one outcome class, one status and one stable code each."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from config.foundation.outcomes import Outcome
 from gateway.contract.types import Denial
 
@@ -66,6 +69,7 @@ KEY_LIMIT = _denial(
 READ_ONLY = _denial(
     Outcome.CLIENT_ERROR, 405, "read_only", "Only reading is possible at this address. Change keys and limits in the portal."
 )
+SPANS = {"total": "in all", "daily": "a day", "monthly": "a month"}
 SERVICE_UNAVAILABLE = _denial(
     Outcome.MODEL_UNAVAILABLE, 503, "service_unavailable", "The service cannot take calls at the moment. Try again shortly."
 )
@@ -113,6 +117,17 @@ def parallel_calls(of: str, limit: int) -> Denial:
         f"{WHOSE[of]} may have {limit} calls running at once, and they are running. Wait for one to end.",
         of,
     )
+
+
+def limit_reached(of: str, span: str, left_usd: str, resets_at: datetime | None, zone: str) -> Denial:
+    """A spend limit has no room for the call. Only a limit that begins anew is worth waiting for, so only that is a 429."""
+    if of == "key" and resets_at is None:
+        return KEY_LIMIT
+    said = f"{WHOSE[of]} may spend so much {SPANS[span]}, and this call may cost more than the {left_usd} that is left."
+    if resets_at is None:
+        return Denial(Outcome.NO_BALANCE, 403, f"{of}_limit_reached", f"{said} Ask whoever set the limit to raise it.", of)
+    moment = resets_at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+    return Denial(Outcome.NO_BALANCE, 429, f"{of}_{span}_limit_reached", f"{said} It begins anew at {moment} ({zone}).", of)
 
 
 def model_not_in_key(name: str) -> Denial:

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 
-from billing.services.ledger import ReserveRequest, ReserveResult
+from billing.services.ledger import LIMIT_STATUSES, ReserveRequest, ReserveResult
+from config.foundation.money import format_usd
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
 from gateway.contract.estimate import counted_text
@@ -15,7 +18,7 @@ from gateway.contract.types import Candidate, Denial
 from gateway.contract.usage import Tokens, reported
 from gateway.relay.call import RELAY_STOPPED, Call
 from gateway.relay.database import DatabaseGone
-from gateway.relay.exchange import Exchange, error_body
+from gateway.relay.exchange import Exchange, HeaderList, error_body
 from gateway.relay.options import options
 from gateway.relay.pricing import NotPriced, hold_amount
 from gateway.relay.sse import StreamReader
@@ -72,16 +75,34 @@ async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     if result.status in {"held", "repeated"}:
         call.held_nano = amount
         return True
-    refusals = {"no_balance": denials.NO_BALANCE, "key_limit": denials.KEY_LIMIT}
-    if result.status not in refusals:
+    denial = _refusal(result)
+    if denial is denials.SERVICE_UNAVAILABLE:
         logger.error("The reservation of call %s was answered with %s.", call.request_id.hex, result.status)
-    await runtime.refuse(call, exchange, refusals.get(result.status, denials.SERVICE_UNAVAILABLE))
+    await runtime.refuse(call, exchange, denial, _retry_after(result.resets_at))
     return False
+
+
+def _retry_after(moment: datetime | None) -> HeaderList:
+    """When asking again makes sense, for a limit that begins anew."""
+    if moment is None:
+        return []
+    return [(b"retry-after", b"%d" % max(1, ceil((moment - datetime.now(UTC)).total_seconds())))]
+
+
+def _refusal(result: ReserveResult) -> Denial:
+    """Why the ledger holds no money for a call, in the client's words."""
+    if result.status == "no_balance":
+        return denials.NO_BALANCE
+    if result.status not in LIMIT_STATUSES or result.span is None:
+        return denials.SERVICE_UNAVAILABLE
+    scope = result.status.removesuffix("_limit")
+    left = format_usd(max(0, result.available_nano))
+    return denials.limit_reached(scope, result.span, left, result.resets_at, result.time_zone or "UTC")
 
 
 async def _ask(runtime: "Runtime", request: ReserveRequest) -> ReserveResult:
     result = await runtime.reservations.ask(request)
-    if result.status in {"no_balance", "key_limit"} and runtime.recorder.waiting:
+    if (result.status == "no_balance" or result.status in LIMIT_STATUSES) and runtime.recorder.waiting:
         # Calls that have ended may still hold what they did not use: they are settled first, then it is asked again.
         await runtime.recorder.flush(FLUSH_SECONDS)
         result = await runtime.reservations.ask(request)

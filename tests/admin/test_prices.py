@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Group, Role
-from billing.models import GroupBook, PriceBook, PriceVersion
+from billing.models import GroupBook, PriceBook, PriceVersion, SpendLimit
 from billing.price_csv import (
     UnreadablePrices,
     multipliers_from_csv,
@@ -170,14 +170,18 @@ def test_books_groups_limits_and_old_entries_are_written_by_their_services(world
     assert last("group.book_changed").after == {"book": "gold"}
     assert act(client, "billing_groupbook", "use_default", row) == "1 done, 0 refused."
     assert not GroupBook.objects.filter(group=team).exists()
-    key = world.things["key"]
-    assert post(client, "billing_keybudget_change", {"limit": "2.5"}, key.pk).status_code == 302
-    assert last("key.limit_changed").after == {"limit_nano": 2_500_000_000}
+    key, limit = world.things["key"], world.things["limit"]
+    assert post(client, "billing_spendlimit_change", {"limit": "2.5"}, limit.pk).status_code == 302
+    assert last("key.limit_changed").after == {"span": "total", "limit_nano": 2_500_000_000, "time_zone": "UTC"}
     for wrong in ("-1", "1.0000000001", "x"):
-        assert post(client, "billing_keybudget_change", {"limit": wrong}, key.pk).status_code == 200
-    assert post(client, "billing_keybudget_change", {"limit": ""}, key.pk).status_code == 302
-    key.budget.refresh_from_db()
-    assert (key.budget.limit_nano, key.budget.spent_nano) == (None, 1_000_000_000)
+        assert post(client, "billing_spendlimit_change", {"limit": wrong}, limit.pk).status_code == 200
+    assert post(client, "billing_spendlimit_change", {"limit": "2", "time_zone": "Mars/Base"}, limit.pk).status_code == 200
+    assert post(client, "billing_spendlimit_change", {"limit": ""}, limit.pk).status_code == 302
+    assert not SpendLimit.objects.filter(key=key).exists()
+    values = {"key": key.pk, "span": "daily", "limit": "1", "time_zone": "Asia/Shanghai"}
+    assert post(client, "billing_spendlimit_add", values).status_code == 302
+    assert SpendLimit.objects.get(key=key, span="daily").limit_nano == 1_000_000_000
+    assert post(client, "billing_spendlimit_add", {**values, "key": ""}).status_code == 200
     entry = world.things["old_entry"]
     assert post(client, "gateway_oldentry_change", {"base_url": "http://old-gateway:3000/v1"}, entry.pk).status_code == 302
     entry.refresh_from_db()

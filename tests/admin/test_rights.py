@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str], str]] = {
     "models_catalog.namemapentry": ({ADMIN, OPS}, set(), set(), "entry"),
     "models_catalog.namemapversion": ({ADMIN, OPS}, set(), set(), "version"),
     "keys.apikey": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, set(), "key"),
-    "billing.keybudget": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, {ADMIN, OPS}, "budget"),
+    "billing.spendlimit": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, {ADMIN, OPS}, "limit"),
     "billing.pricebook": ({ADMIN, OPS, FINANCE}, set(), {ADMIN, FINANCE}, "book"),
     "billing.groupbook": ({ADMIN, OPS, FINANCE}, {ADMIN, FINANCE}, {ADMIN, FINANCE}, "group_book"),
     "billing.priceversion": ({ADMIN, OPS, FINANCE}, set(), set(), "price_version"),
@@ -49,7 +49,7 @@ def row_of(world: World, name: str) -> Any:
 
     if name == "audit":
         return AuditEvent.objects.first()
-    return world.things["key"].budget if name == "budget" else world.things[name]
+    return world.things[name]
 
 
 def test_the_table_names_what_is_registered_and_nothing_else() -> None:

@@ -14,7 +14,6 @@ from billing.models import (
     GroupBook,
     GroupMultiplier,
     Hold,
-    KeyBudget,
     LedgerAccount,
     LedgerEntry,
     PriceBook,
@@ -23,6 +22,7 @@ from billing.models import (
     RedemptionCode,
     RequestLog,
 )
+from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
 from gateway.models import OldEntry, RelayInstance
 from keys.models import ApiKey
@@ -110,7 +110,7 @@ def _keys(tag: str, world: World, customer: User) -> None:
     key, clear = issue_key(actor=None, owner=customer, name=f"key {tag}")
     secret = f"{OLD_SECRET}{tag}"
     import_secret(key=key, bare=secret)
-    KeyBudget.objects.create(key=key, limit_nano=5_000_000_000, spent_nano=1_000_000_000)
+    world.things["limit"] = set_key_limit(actor=None, key=key, limit_nano=5_000_000_000)
     world.secrets += [clear, clear.removeprefix("sk-"), secret]
     world.things["key"] = ApiKey.objects.get(pk=key.pk)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from accounts.models import Role, User
 from billing.invariants import check_all
 from billing.models import LedgerAccount
+from billing.selectors.limits import limits_of
 from billing.services import ledger
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
@@ -20,6 +21,12 @@ def person(name: str = "ada", role: str = Role.USER, **more: Any) -> User:
 
 def key_of(user: User, name: str = "key") -> ApiKey:
     return ApiKey.objects.create(name=name, owner=user)
+
+
+def counted(**target: Any) -> tuple[int, int]:
+    """(spent, held) in the running window of the only limit on a key, person or team."""
+    (state,) = limits_of(None, **target)
+    return state.spent_nano, state.held_nano
 
 
 def give(purse: LedgerAccount, amount: int) -> LedgerAccount:

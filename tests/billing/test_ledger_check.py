@@ -12,7 +12,7 @@ from accounts.models import Role, User
 from billing.invariants import check_all
 from billing.models import DeskItem, RedemptionCode
 from billing.pricing import RuleFigures
-from billing.services import codes, desk, ledger, money, prices, seals, usage
+from billing.services import budgets, codes, desk, ledger, money, prices, seals, usage
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
@@ -28,6 +28,7 @@ def busy_ledger() -> None:
     user, purse = rich("ada", 10_000)
     give(ledger.purse_for(user=user, kind="bonus"), 50)
     key = key_of(user)
+    budgets.set_key_limit(actor=None, key=key, limit_nano=10_000)
     log = {"user_id": user.pk, "key_id": key.pk, "billed_model": "m", "group_code": "g", "input_tokens": 3}
     end(hold(user, 100, key=key).request_id, 90, **log, price_detail={"cost_nano": 90})
     usage.fold_usage()
@@ -82,7 +83,9 @@ DAMAGE = {
     "hold_parts": "UPDATE billing_hold SET amount_nano = amount_nano + 1 WHERE state = 'expired'",
     "hold_overdue": "UPDATE billing_hold SET expires_at = now() - interval '6 minutes' WHERE state = 'open'",
     "hold_logged": "UPDATE billing_hold SET settled_nano = settled_nano + 1 WHERE state = 'settled'",
-    "allowance": "UPDATE billing_keybudget SET spent_nano = spent_nano + 1",
+    "limits": "UPDATE billing_spendwindow SET spent_nano = spent_nano + 1",
+    "limited_purses": "UPDATE billing_ledgeraccount SET has_limits = false",
+    "test_money": "UPDATE billing_hold SET is_test = true WHERE state = 'open'",
     "charges": "UPDATE billing_requestlog SET cost_nano = cost_nano + 1 WHERE cost_nano > 0",
     "charge_payer": """UPDATE billing_ledgerentry SET to_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash') WHERE kind = 'charge'""",
@@ -90,6 +93,7 @@ DAMAGE = {
     "imported_free": "UPDATE billing_requestlog SET origin = 'imported' WHERE cost_nano > 0",
     "usage_daily": "UPDATE billing_usagedaily SET call_count = call_count + 1",
     "usage_hourly": "DELETE FROM billing_usagehourly",
+    "usage_keys": "DELETE FROM billing_usagekeydaily",
     "codes": "UPDATE billing_redemptioncode SET state = 'unused' WHERE state = 'used'",
     "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
@@ -145,10 +149,10 @@ def test_the_command_prints_a_table_and_exits_with_one_on_damage(busy_ledger: No
     assert said.splitlines()[-1] == f"{len(DAMAGE)} invariants, all hold."
     assert sum(" ok " in line for line in said.splitlines()) == len(DAMAGE)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE billing_keybudget SET spent_nano = spent_nano + 1")
+        cursor.execute("UPDATE billing_spendwindow SET spent_nano = spent_nano + 1")
     with pytest.raises(SystemExit) as stopped:
         call_command("ledger_check", "--json")
     assert stopped.value.code == 1
     body = json.loads(capsys.readouterr().out)
     assert body["ok"] is False
-    assert {x["code"]: x["breaches"] for x in body["invariants"] if x["breaches"]} == {"allowance": 1}
+    assert {x["code"]: x["breaches"] for x in body["invariants"] if x["breaches"]} == {"limits": 1}

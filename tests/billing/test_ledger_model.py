@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from billing.models import Hold, KeyBudget, LedgerAccount, LedgerEntry, RedemptionCode, RequestLog
-from billing.services import codes, ledger, usage
+from billing.models import Hold, LedgerAccount, LedgerEntry, RedemptionCode, RequestLog
+from billing.services import budgets, codes, ledger, usage
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
-from tests.billing.helpers import broken, end, key_of, person, wants
+from tests.billing.helpers import broken, counted, end, key_of, person, wants
 
 AMOUNTS = st.integers(0, 120)
 
@@ -112,7 +112,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.scope.__enter__()
         self.user = person()
         self.key = key_of(self.user)
-        KeyBudget.objects.create(key=self.key, limit_nano=900)
+        budgets.set_key_limit(actor=None, key=self.key, limit_nano=900)
         kinds = (("bonus", ""), ("prepaid", "import:one"), ("prepaid", ""))
         self.accounts = [ledger.purse_for(user=self.user, kind=kind, origin=origin) for kind, origin in kinds]
         self.model = Model([Purse() for _ in kinds], 900)
@@ -230,10 +230,7 @@ class LedgerMachine(RuleBasedStateMachine):
         rows = {x.pk: x for x in LedgerAccount.objects.filter(user=self.user)}
         found = [(rows[x.pk].balance_nano, rows[x.pk].held_nano) for x in self.accounts]
         assert found == [(purse.balance, purse.held) for purse in self.model.purses]
-        assert KeyBudget.objects.values_list("spent_nano", "held_nano").get(key=self.key) == (
-            self.model.spent,
-            self.model.key_held,
-        )
+        assert counted(key=self.key) == (self.model.spent, self.model.key_held)
         assert Hold.objects.filter(state="open").count() == sum(x.state == "open" for x in self.model.calls.values())
         charged = sum(LedgerEntry.objects.filter(kind="charge").values_list("amount_nano", flat=True))
         logged = sum(RequestLog.objects.values_list("cost_nano", flat=True))

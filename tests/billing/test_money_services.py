@@ -106,7 +106,7 @@ def test_the_owner_sets_the_allowance_of_a_key() -> None:
     user, stranger = person(), person("eve")
     key = key_of(user)
     assert budgets.set_key_limit(actor=user, key=key, limit_nano=5).limit_nano == 5
-    assert AuditEvent.objects.get(action="key.limit_changed").after == {"limit_nano": 5}
+    assert AuditEvent.objects.get(action="key.limit_changed").after == {"span": "total", "limit_nano": 5, "time_zone": "UTC"}
     with pytest.raises(NotAllowed):
         budgets.set_key_limit(actor=stranger, key=key, limit_nano=None)
     with pytest.raises(InvalidInput):

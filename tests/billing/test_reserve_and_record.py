@@ -8,12 +8,13 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Group
-from billing.models import Hold, KeyBudget, LedgerAccount, LedgerEntry, RequestLog, UsageDelta
-from billing.services import ledger
+from billing.models import Hold, LedgerAccount, LedgerEntry, RequestLog, UsageDelta
+from billing.selectors.limits import limits_of, spent_by_keys
+from billing.services import budgets, ledger
 from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused
 from config.foundation.clock import now
 from config.foundation.ids import uuid7, uuid7_time
-from tests.billing.helpers import broken, end, figures, give, hold, key_of, person, rich, wants
+from tests.billing.helpers import broken, counted, end, figures, give, hold, key_of, person, rich, wants
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def test_a_call_is_held_charged_and_logged() -> None:
     assert entry.to_account.kind == "revenue"
     held = Hold.objects.get(pk=answer.request_id)
     assert (held.state, held.settled_nano) == ("settled", 300)
-    assert KeyBudget.objects.values_list("limit_nano", "spent_nano", "held_nano").get(key=key) == (None, 300, 0)
+    assert (limits_of(None, key=key), spent_by_keys([key.pk])) == ([], {key.pk: 300})
     delta = UsageDelta.objects.get()
     assert (delta.user_id, delta.key_id, delta.model_name, delta.call_count, delta.cost_nano) == (user.pk, key.pk, "m", 1, 300)
     assert broken() == {}
@@ -97,13 +98,13 @@ def test_a_credit_limit_can_be_held_and_drawn() -> None:
 def test_the_allowance_of_a_key_and_the_balance_are_both_needed() -> None:
     user, purse = rich(amount=1000)
     key = key_of(user)
-    KeyBudget.objects.create(key=key, limit_nano=300)
+    budgets.set_key_limit(actor=None, key=key, limit_nano=300)
     first = hold(user, 200, key=key)
     second = hold(user, 101, key=key)
     assert (second.status, second.available_nano) == ("key_limit", 100)
     assert figures(purse) == (1000, 200)
     end(first.request_id, 250)
-    assert KeyBudget.objects.values_list("spent_nano", "held_nano").get(key=key) == (250, 0)
+    assert counted(key=key) == (250, 0)
     assert hold(user, 50, key=key).status == "held"
     assert hold(user, 1, key=key).status == "key_limit"
     assert hold(user, 1).status == "held"
@@ -179,6 +180,7 @@ def test_a_hold_that_ran_out_is_given_back_logged_and_can_still_be_charged() -> 
     """R025, and late after expiry: charged once, the sweeper's row replaced, usage counted once."""
     user, purse = rich(amount=1000)
     key = key_of(user)
+    budgets.set_key_limit(actor=None, key=key, limit_nano=1000)
     answer = hold(user, 400, key=key, asked_model="m", billed_model="m", group_code="default", key_tail="abcd")
     later = now() + timedelta(seconds=301)
     assert ledger.expire_holds(at=now()) == 0
@@ -197,7 +199,7 @@ def test_a_hold_that_ran_out_is_given_back_logged_and_can_still_be_charged() -> 
     log = RequestLog.objects.get(id=answer.request_id)
     assert (log.outcome, log.error_code, log.cost_nano, log.output_tokens) == ("ok", "", 350, 9)
     assert Hold.objects.values_list("state", "reason").get() == ("expired", "late")
-    assert KeyBudget.objects.values_list("spent_nano", "held_nano").get(key=key) == (350, 0)
+    assert counted(key=key) == (350, 0)
     assert sum(UsageDelta.objects.values_list("call_count", flat=True)) == 1
     assert sum(UsageDelta.objects.values_list("failed_count", flat=True)) == 0
     assert broken() == {}

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Group, User
-from billing.models import KeyBudget, RequestLog
+from billing.models import RequestLog
 from billing.services import ledger
+from billing.services.budgets import set_key_limit
 from keys.models import ApiKey, KeySecret
 from keys.services import disable_key, revoke_key
 from models_catalog import services as catalog
@@ -115,7 +116,7 @@ def _not_spendable(world: World) -> tuple[str, dict[str, Any]]:
 
 def _allowance(world: World) -> tuple[str, dict[str, Any]]:
     key, clear = world.key()
-    KeyBudget.objects.create(key=key, limit_nano=100)
+    set_key_limit(actor=None, key=key, limit_nano=100)
     return clear, {}
 
 

@@ -101,7 +101,7 @@ def test_r019_the_secret_is_shown_once_and_a_reload_issues_no_second_key(world: 
     assert shown is not None
     assert "no-store" in first["Cache-Control"]
     key = ApiKey.objects.get(name="laptop")
-    assert key.budget.limit_nano == 5 * DOLLAR // 2
+    assert key.spend_limits.get().limit_nano == 5 * DOLLAR // 2
     again = browser.post(reverse("key_issue"), sent, follow=True)
     assert not WHOLE_KEY.search(text_of(again))
     assert ApiKey.objects.filter(name="laptop").count() == 1

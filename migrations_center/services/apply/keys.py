@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from billing.models import KeyBudget
+from billing.selectors.limits import key_totals, spent_by_keys
+from billing.services.budgets import limit_new_keys, set_key_limit
 from config.foundation.clock import now
 from gateway.models import KeyOldEntry, OldEntry
 from gateway.services import remember_old_entry
@@ -93,13 +94,7 @@ def _create(work: Apply, plans: list[KeyPlan]) -> None:
             for plan, key in pairs
         ]
     )
-    KeyBudget.objects.bulk_create(
-        [
-            KeyBudget(key=key, limit_nano=plan.carried.wanted[_LIMIT])
-            for plan, key in pairs
-            if plan.carried.wanted[_LIMIT] is not None
-        ]
-    )
+    limit_new_keys({key: plan.carried.wanted[_LIMIT] for plan, key in pairs if plan.carried.wanted[_LIMIT] is not None})
     if old_entry_id:
         _link([key.pk for key in keys], old_entry_id)
     with connection.cursor() as cursor:
@@ -117,13 +112,13 @@ def _update(work: Apply, plan: KeyPlan) -> None:
     assert plan.known is not None
     before = plan.known.figures.get("fields", {})
     key = ApiKey.objects.select_related("group").get(pk=plan.known.target_id)
-    budget = KeyBudget.objects.filter(key=key).first()
-    current = _current(key, budget)
+    limit = key_totals([key.pk]).get(key.pk)
+    current = _current(key, limit.limit_nano if limit else None)
     changes = plan.carried.changes(current, before)
     if "state" in changes:
         changes["state_reason"] = plan.carried.wanted["state_reason"]
-    if _LIMIT in changes and not (budget and budget.spent_nano):
-        KeyBudget.objects.update_or_create(key=key, defaults={_LIMIT: changes[_LIMIT]})
+    if _LIMIT in changes and not spent_by_keys([key.pk]).get(key.pk):
+        set_key_limit(actor=None, key=key, limit_nano=changes[_LIMIT])
     columns = _columns(work, changes)
     for name, value in columns.items():
         setattr(key, name, value)
@@ -153,7 +148,7 @@ def _columns(work: Apply, wanted: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _current(key: ApiKey, budget: KeyBudget | None) -> dict[str, Any]:
+def _current(key: ApiKey, limit_nano: int | None) -> dict[str, Any]:
     names = (
         "name",
         "state",
@@ -167,7 +162,7 @@ def _current(key: ApiKey, budget: KeyBudget | None) -> dict[str, Any]:
     return {
         **{name: getattr(key, name) for name in names},
         "group": key.group.code if key.group else "",
-        _LIMIT: budget.limit_nano if budget else None,
+        _LIMIT: limit_nano,
     }
 
 

@@ -134,7 +134,7 @@ _STATE = {
         SELECT u.username, k.name, k.state, k.state_reason, k.route, k.model_names, k.networks, g.code,
         k.auto_group_codes, k.expires_at, k.created_at, s.tail, encode(s.digest, 'hex'), s.revoked_at IS NULL,
         b.limit_nano FROM keys_apikey k JOIN keys_keysecret s ON s.key_id = k.id LEFT JOIN accounts_user u ON u.id =
-        k.owner_id LEFT JOIN accounts_group g ON g.id = k.group_id LEFT JOIN billing_keybudget b ON b.key_id = k.id
+        k.owner_id LEFT JOIN accounts_group g ON g.id = k.group_id LEFT JOIN billing_spendlimit b ON b.key_id = k.id
         ORDER BY s.digest
     """,
     "models": """

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import KeyBudget, LedgerAccount
+from billing.models import LedgerAccount, SpendLimit
 from gateway.contract.loading import load_keys, load_snapshot
 from gateway.contract.resolve import resolve
 from gateway.contract.types import Ask
@@ -126,7 +126,7 @@ def has_money(key: Any) -> bool:
     if key is None or key.owner_id is None:
         return False
     purses = LedgerAccount.objects.filter(user_id=key.owner_id, is_purse=True, is_spendable=True)
-    budget = KeyBudget.objects.filter(key_id=key.id).first()
+    budget = SpendLimit.objects.filter(key_id=key.id).first()
     return sum(purses.values_list("balance_nano", flat=True)) > 0 and (budget is None or (budget.limit_nano or 0) > 0)
 
 

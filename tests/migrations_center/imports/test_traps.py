@@ -9,12 +9,12 @@ from django.utils import timezone
 from accounts.models import Group, User
 from billing.models import (
     GroupMultiplier,
-    KeyBudget,
     LedgerAccount,
     LedgerEntry,
     PriceRule,
     RedemptionCode,
     RequestLog,
+    SpendLimit,
 )
 from keys import secrets
 from keys.models import ApiKey, KeySecret
@@ -216,8 +216,8 @@ def test_t11_t28_the_effective_state_of_keys_lands(new_api: Build) -> None:
     assert person(3).state == "disabled"
     assert report["refused"] == [{"table": "tokens", "id": "3", "reason": "owner_missing"}]
     assert KeySecret.objects.filter(key=found["1"], revoked_at=None).count() == 0
-    assert KeyBudget.objects.get(key=found["10"]).limit_nano == 9 * UNIT_NANO
-    assert not KeyBudget.objects.filter(key=found["9"]).exists()
+    assert SpendLimit.objects.get(key=found["10"]).limit_nano == 9 * UNIT_NANO
+    assert not SpendLimit.objects.filter(key=found["9"]).exists()
 
 
 def test_t17_rows_without_a_key_id_are_attributed_only_where_the_name_is_unique(one_api: Build) -> None:
