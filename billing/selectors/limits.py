@@ -117,10 +117,24 @@ def _states(where: str, values: list[Any], at: datetime | None) -> list[LimitSta
     moment = at or now()
     with connection.cursor() as cursor:
         cursor.execute(_STATES.format(where=where), [moment, moment, *values])
-        return [
-            LimitState(*row[:-2], resets_at=row[-2] and row[-2].astimezone(ZoneInfo(row[-1])), time_zone=row[-1])
-            for row in cursor.fetchall()
-        ]
+        return [_state(*row) for row in cursor.fetchall()]
+
+
+def _state(
+    limit_id: int,
+    scope: str,
+    span: str,
+    key_id: int | None,
+    user_id: int | None,
+    group_id: int | None,
+    limit_nano: int,
+    spent_nano: int,
+    held_nano: int,
+    resets_at: datetime | None,
+    zone: str,
+) -> LimitState:
+    begins = resets_at.astimezone(ZoneInfo(zone)) if resets_at else None
+    return LimitState(limit_id, scope, span, key_id, user_id, group_id, limit_nano, spent_nano, held_nano, begins, zone)
 
 
 def _may_see(actor: User | None, key: ApiKey | None, user: User | None, group: Group | None) -> bool:
