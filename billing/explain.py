@@ -98,6 +98,18 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The key's own spending limit did not cover this call; the balance was not the reason."),
         gettext_lazy("Raise the limit on the key's page, or use another key."),
     ),
+    "model_tier_not_allowed": Reason(
+        gettext_lazy("The model is dearer than the account may call: its price tier is above the highest one allowed."),
+        gettext_lazy("Choose a model from the Models page, or ask the operators for an exception."),
+    ),
+    "production_not_allowed": Reason(
+        gettext_lazy("The team of the key may not spend production balance."),
+        gettext_lazy("Use a key of purpose test, or ask an administrator to list the team on the policy page."),
+    ),
+    "test_key_not_allowed": Reason(
+        gettext_lazy("The team of the key is for production only, and the key is for tests."),
+        gettext_lazy("Use a key of another purpose."),
+    ),
     "requests_per_minute_exceeded": Reason(
         gettext_lazy("The calls of this minute were made: a limit of calls a minute stopped this one."),
         gettext_lazy(

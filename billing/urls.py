@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing.views import calls, finance, home, money, statements, usage
+from billing.views import calls, fences, finance, home, money, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -20,4 +20,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", money.model_list, name="model_list"),
     path("finance/ledger/", finance.ledger, name="ledger"),
     path("finance/top-up/", finance.top_up, name="top_up"),
+    path("fences/", fences.fence_list, name="fence_list"),
+    path("fences/tiers/", fences.fence_tiers, name="fence_tiers"),
+    path("fences/groups/<int:group_id>/", fences.fence_group, name="fence_group"),
+    path("fences/models/<int:model_id>/", fences.fence_model, name="fence_model"),
 ]

@@ -65,6 +65,8 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
             Link("admin:models_catalog_upstream_changelist", _("Upstreams"), "server", "catalog.manage"),
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
+            Link("policy", _("Policy"), "shield", "policy.view", family=("policy_",)),
+            Link("fence_list", _("Fences"), "ban", "fences.view", family=("fence_",)),
             Link("audit_list", _("Audit"), "shield", "audit.view", family=("audit_",)),
             Link("admin:index", _("Admin"), "settings", "people.view"),
         ],

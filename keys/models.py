@@ -158,3 +158,79 @@ class CallLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key or ''}{self.user or ''}{self.group or ''}"
+
+
+class AccessPolicy(models.Model):
+    """The one policy in force: who may create keys, and what teams without a line of their own may spend. Row number 1."""
+
+    class Issuers(models.TextChoices):
+        EVERYBODY = "everybody", _("everybody, for themselves and for teams they own")
+        TEAM_OWNERS = "team_owners", _("owners of a team and operators")
+        OPERATORS = "operators", _("operators, and the people named below")
+
+    class Money(models.TextChoices):
+        """Which money calls of a team may spend; test money is what keys of purpose test spend."""
+
+        ANY = "any", _("production and test balance")
+        PRODUCTION = "production", _("production balance only")
+        TEST = "test", _("test balance only")
+
+    issuers = models.CharField(_("who may create keys"), max_length=16, choices=Issuers.choices, default=Issuers.EVERYBODY)
+    named_issuers = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, verbose_name=_("also these people"), blank=True, related_name="+"
+    )
+    team_money = models.CharField(_("teams not listed may spend"), max_length=16, choices=Money.choices, default=Money.ANY)
+    text = models.TextField(_("the policy in words"), blank=True)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("access policy")
+        verbose_name_plural = _("access policy")
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="access_policy_one")]
+
+    def __str__(self) -> str:
+        return str(self.get_issuers_display())
+
+
+class TeamPolicy(models.Model):
+    """What one team may spend, whatever the policy says for teams that are not listed."""
+
+    group = models.OneToOneField(
+        Group, primary_key=True, on_delete=models.CASCADE, related_name="money_policy", verbose_name=_("team")
+    )
+    money = models.CharField(_("may spend"), max_length=16, choices=AccessPolicy.Money.choices)
+
+    class Meta:
+        verbose_name = _("policy of a team")
+        verbose_name_plural = _("policies of teams")
+
+    def __str__(self) -> str:
+        return f"{self.group}: {self.get_money_display()}"
+
+
+class QuotaReview(models.Model):
+    """Somebody who looks at the quota of a group, or of everybody, and when next. A date that passed makes a notice, once."""
+
+    group = models.ForeignKey(
+        Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.CASCADE, related_name="quota_reviews"
+    )
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("reviewer"), on_delete=models.PROTECT, related_name="quota_reviews"
+    )
+    every_days = models.PositiveSmallIntegerField(_("every so many days"), default=90)
+    next_on = models.DateField(_("next on"))
+    noticed_on = models.DateField(_("notice sent"), null=True, blank=True)
+    last_done_at = models.DateTimeField(_("last done"), null=True, blank=True)
+    last_note = models.TextField(_("what was found"), blank=True)
+
+    class Meta:
+        verbose_name = _("quota review")
+        verbose_name_plural = _("quota reviews")
+        ordering = ("next_on", "pk")
+        constraints = [
+            models.UniqueConstraint(fields=["group"], name="quota_review_once", nulls_distinct=False),
+            models.CheckConstraint(condition=Q(every_days__gte=1), name="quota_review_comes_again"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group or '*'}: {self.next_on}"

@@ -14,7 +14,7 @@ from accounts.services import audit
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
 from config.foundation.redaction import looks_like_key
-from keys import secrets
+from keys import secrets, services_policy
 from keys.errors import KeyHasNoOwner, KeyNotActive, KeyRevoked, SecretPasted, SecretTaken
 from keys.models import ApiKey, KeySecret
 
@@ -57,12 +57,16 @@ def issue_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its clear secret, which is not kept. ``model_names`` None means every model of the group.
 
-    Raises KeyHasNoOwner, NotAllowed, SecretPasted or InvalidInput.
+    Raises KeyHasNoOwner, NotAllowed, SecretPasted or InvalidInput. Doors that people use ask
+    ``services_policy.require_issuer`` first, outside of any transaction, so that a refused attempt stays in the audit trail.
     """
     if (owner is None) == (team is None):
         raise KeyHasNoOwner(_("A key belongs to one person or to one team."))
     if not may_issue_for(actor, owner=owner, team=team):
         raise NotAllowed(_("You may issue keys for yourself and for teams you own."))
+    if not services_policy.may_issue(actor):
+        raise services_policy.MayNotIssue(_("The policy does not let you create keys. Ask an administrator."))
+    services_policy.check_purpose(team, purpose)
     key = ApiKey.objects.create(
         name=clean_name(name),
         owner=owner,
@@ -197,6 +201,8 @@ def rename_key(*, actor: User | None, key: ApiKey, name: str, purpose: str | Non
     key.name = clean_name(name)
     key.purpose = _clean_purpose(purpose) if purpose is not None else key.purpose
     after = {"name": key.name, "purpose": key.purpose}
+    if key.purpose != before["purpose"]:
+        services_policy.check_purpose(key.team, key.purpose)
     if after != before:
         key.save(update_fields=["name", "purpose"])
         audit.record(actor=actor, action="key.rename", target=key, before=before, after=after)

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from keys import views
+from keys import views, views_policy
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/", views.key_list, name="key_list"),
@@ -14,4 +14,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/<int:key_id>/enable/", views.key_enable, name="key_enable"),
     path("keys/<int:key_id>/revoke/", views.key_revoke, name="key_revoke"),
     path("keys/<int:key_id>/secrets/<int:secret_id>/end/", views.key_secret_revoke, name="key_secret_revoke"),
+    path("policy/", views_policy.policy, name="policy"),
+    path("policy/change/", views_policy.policy_change, name="policy_change"),
+    path("policy/team/", views_policy.policy_team, name="policy_team"),
+    path("policy/reviews/new/", views_policy.policy_review, name="policy_review"),
+    path("policy/reviews/<int:review_id>/done/", views_policy.policy_review_done, name="policy_review_done"),
+    path("policy/reviews/<int:review_id>/end/", views_policy.policy_review_end, name="policy_review_end"),
 ]

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import User
 from config.foundation.clock import now
 from config.foundation.errors import PortalError
-from keys import allowance, services
+from keys import allowance, services, services_policy
 from keys.forms import ChangeForm, IssueForm, ReasonForm, RotateForm
 from keys.models import ApiKey
 from keys.selectors import history_of, is_living, key_for, keys_for, secret_for, standing_of
@@ -55,6 +55,7 @@ def key_list(request: Asked) -> HttpResponse:
         "states": [("", _("in use")), *ApiKey.State.choices, ("all", _("all"))],
         "older_url": f"?state={chosen}&before={rows[-1].pk}" if len(found) > PAGE else "",
         "newest_url": f"?state={chosen}" if before else "",
+        "may_issue": services_policy.may_issue(request.user),
     }
     return render(request, "keys/key_list.html", context)
 
@@ -63,27 +64,41 @@ def key_list(request: Asked) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_issue(request: Asked) -> HttpResponse:
+    if request.method == "POST":
+        services_policy.require_issuer(request.user)
     form = IssueForm(request.POST or None, actor=request.user)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         seen = _once(data["once"])
         if seen:
             return _shown_already(request, seen)
-        with transaction.atomic():
-            key, clear = services.issue_key(
-                actor=request.user,
-                **form.owner_and_team(),
-                name=data["name"],
-                purpose=data["purpose"],
-                model_names=form.chosen_models(),
-                networks=data["networks"],
-                expires_at=data["ends_on"],
-            )
-            if data["limit"] is not None:
-                allowance.set_limit(actor=request.user, key=key, limit_nano=data["limit"])
-        _remember_once(data["once"], key)
-        return render(request, "keys/key_secret.html", {"key": key, "clear": clear})
-    return render(request, "keys/key_issue.html", {"form": form})
+        try:
+            key, clear = _issue(request.user, form)
+        except PortalError as refused:
+            field = refused.details.get("field")
+            form.add_error(field if field in form.fields else None, refused.message)
+        else:
+            _remember_once(data["once"], key)
+            return render(request, "keys/key_secret.html", {"key": key, "clear": clear})
+    context = {"form": form, "may_issue": services_policy.may_issue(request.user)}
+    return render(request, "keys/key_issue.html", context, status=200 if context["may_issue"] else 403)
+
+
+@transaction.atomic
+def _issue(actor: User, form: IssueForm) -> tuple[ApiKey, str]:
+    data = form.cleaned_data
+    key, clear = services.issue_key(
+        actor=actor,
+        **form.owner_and_team(),
+        name=data["name"],
+        purpose=data["purpose"],
+        model_names=form.chosen_models(),
+        networks=data["networks"],
+        expires_at=data["ends_on"],
+    )
+    if data["limit"] is not None:
+        allowance.set_limit(actor=actor, key=key, limit_nano=data["limit"])
+    return key, clear
 
 
 @login_required
@@ -110,21 +125,26 @@ def key_change(request: Asked, key_id: int) -> HttpResponse:
     limit = allowance.read([key.pk]).get(key.pk, allowance.Allowance()).limit_nano
     form = ChangeForm(request.POST or None, actor=request.user, key=key, limit_nano=limit)
     if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        with transaction.atomic():
-            services.rename_key(actor=request.user, key=key, name=data["name"], purpose=data["purpose"])
-            services.set_key_limits(
-                actor=request.user,
-                key=key,
-                model_names=form.chosen_models(),
-                networks=data["networks"],
-                expires_at=data["ends_on"],
-            )
-            if data["limit"] != limit:
-                allowance.set_limit(actor=request.user, key=key, limit_nano=data["limit"])
-        messages.success(request, _("The key was changed. Calls follow the new limits within seconds."))
-        return redirect("key_detail", key.pk)
+        try:
+            _change(request.user, key, form, limit)
+        except PortalError as refused:
+            field = refused.details.get("field")
+            form.add_error(field if field in form.fields else None, refused.message)
+        else:
+            messages.success(request, _("The key was changed. Calls follow the new limits within seconds."))
+            return redirect("key_detail", key.pk)
     return render(request, "keys/key_change.html", {"form": form, "key": key})
+
+
+@transaction.atomic
+def _change(actor: User, key: ApiKey, form: ChangeForm, limit: int | None) -> None:
+    data = form.cleaned_data
+    services.rename_key(actor=actor, key=key, name=data["name"], purpose=data["purpose"])
+    services.set_key_limits(
+        actor=actor, key=key, model_names=form.chosen_models(), networks=data["networks"], expires_at=data["ends_on"]
+    )
+    if data["limit"] != limit:
+        allowance.set_limit(actor=actor, key=key, limit_nano=data["limit"])
 
 
 @login_required

@@ -1,6 +1,7 @@
 from billing.models.alerts import AlertFire, BalanceAlert
 from billing.models.codes import RedemptionCode
 from billing.models.desk import DeskItem
+from billing.models.fences import GroupFence, ModelTier, PriceTier
 from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
 from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
@@ -14,6 +15,7 @@ __all__ = [
     "BalanceAlert",
     "DeskItem",
     "GroupBook",
+    "GroupFence",
     "GroupMultiplier",
     "Hold",
     "LedgerAccount",
@@ -22,8 +24,10 @@ __all__ = [
     "LedgerSealHead",
     "OutcomeRule",
     "OutcomeRuleSet",
+    "ModelTier",
     "PriceBook",
     "PriceRule",
+    "PriceTier",
     "PriceVersion",
     "RedemptionCode",
     "RequestLog",

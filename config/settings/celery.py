@@ -25,6 +25,7 @@ CELERY_BEAT_SCHEDULE = {
     # Two hours into the month of each zone at the latest, and again for what a dead worker left.
     "issue-statements": {"task": "billing.tasks.issue_due_statements_task", "schedule": timedelta(hours=1)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
+    "quota-reviews": {"task": "keys.tasks.notice_due_reviews_task", "schedule": timedelta(hours=1)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},
     "interrupted-imports": {
         "task": "migrations_center.tasks.note_interrupted_imports_task",

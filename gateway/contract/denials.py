@@ -48,6 +48,18 @@ GROUP_NOT_ALLOWED = _denial(
     "group_not_allowed",
     "The group chosen for this API key is not open to its owner. Choose another one for the key in the portal.",
 )
+PRODUCTION_NOT_ALLOWED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "production_not_allowed",
+    "This team may not spend production balance. Use a key of purpose test, or ask an administrator to list the team.",
+)
+TEST_KEY_NOT_ALLOWED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "test_key_not_allowed",
+    "This team is for production only, and this is a key for tests. Use a key of another purpose.",
+)
 OLD_ENTRY_MISSING = _denial(
     Outcome.MODEL_UNAVAILABLE,
     503,
@@ -145,6 +157,16 @@ def model_not_in_group(name: str) -> Denial:
         403,
         "model_not_available_for_group",
         f"The model '{name}' is not open to you. GET /v1/models lists what is; ask your administrator for more.",
+    )
+
+
+def tier_not_allowed(name: str, tier: int, highest: int) -> Denial:
+    return _denial(
+        Outcome.NO_RIGHTS,
+        403,
+        "model_tier_not_allowed",
+        f"The model '{name}' is of price tier {tier}; you may call models up to tier {highest}. "
+        "GET /v1/models lists them; ask your administrator for an exception.",
     )
 
 

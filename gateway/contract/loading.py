@@ -18,6 +18,7 @@ from billing.outcome_rules import OutcomeTable
 from billing.pricing import BookPrices, PriceTable, RuleFigures, VersionPrices
 from billing.services.outcomes import CELLS_SQL, CURRENT_SQL, table_from
 from config.foundation.crypto import unseal
+from gateway.contract.fences import AccessRules, Fence
 from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import CallLimits, Candidate, GroupView, KeyView, MappedName, ModelView, Network, UpstreamView
 
@@ -72,6 +73,13 @@ SELECT version_id, group_code, payer_group_code, multiplier FROM billing_groupmu
 """
 GROUP_BOOKS_SQL = "SELECT g.code, b.book_id FROM billing_groupbook b JOIN accounts_group g ON g.id = b.group_id"
 OLD_ENTRIES_SQL = "SELECT id, base_url FROM gateway_oldentry WHERE is_active"
+TIERS_SQL = "SELECT number, from_nano FROM billing_pricetier"
+MODEL_TIERS_SQL = "SELECT m.name, t.number FROM billing_modeltier t JOIN models_catalog_aimodel m ON m.id = t.model_id"
+FENCES_SQL = """
+SELECT g.code, f.highest_tier, f.also_allowed FROM billing_groupfence f JOIN accounts_group g ON g.id = f.group_id
+"""
+TEAM_MONEY_SQL = "SELECT group_id, money FROM keys_teampolicy"
+OTHER_TEAMS_SQL = "SELECT team_money FROM keys_accesspolicy"
 
 KEY_COLUMNS = """
 k.id, k.name, k.state, k.route, k.model_names, k.networks, k.group_id, k.auto_group_codes, k.ignores_channel_pin,
@@ -84,7 +92,8 @@ k.expires_at, s.tail, s.valid_until, s.revoked_at, k.owner_id, u.state, u.billin
  FROM keys_calllimit l
  WHERE l.key_id = k.id
     OR (l.user_id = k.owner_id AND (l.group_id IS NULL OR l.group_id = u.billing_group_id))
-    OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id)))
+    OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id))),
+k.purpose
 """
 KEYS_SQL = f"""
 SELECT s.digest, {KEY_COLUMNS}
@@ -123,6 +132,7 @@ def load_snapshot(cursor: Cursor) -> Snapshot:
         prices=_prices(cursor),
         old_entries={row[0]: row[1].rstrip("/") for row in _all(cursor, OLD_ENTRIES_SQL)},
         outcome_rules=_outcome_rules(cursor),
+        rules=_rules(cursor),
     )
 
 
@@ -158,6 +168,7 @@ def key_from_row(row: Row) -> KeyView:
         team_id=row[17],
         old_entry_id=row[18],
         limits=() if row[19] == "[]" else tuple(CallLimits(*found) for found in orjson.loads(row[19])),
+        purpose=row[20],
     )
 
 
@@ -169,6 +180,16 @@ def _all(cursor: Cursor, query: str, params: tuple[Any, ...] = ()) -> list[Row]:
 def _groups(cursor: Cursor) -> dict[int, GroupView]:
     rows = _all(cursor, GROUPS_SQL)
     return {row[0]: GroupView(row[0], row[1], row[2], tuple(orjson.loads(row[3]))) for row in rows}
+
+
+def _rules(cursor: Cursor) -> AccessRules:
+    return AccessRules(
+        tiers=tuple(_all(cursor, TIERS_SQL)),
+        model_tiers=dict(_all(cursor, MODEL_TIERS_SQL)),
+        fences={row[0]: Fence(row[1], frozenset(row[2])) for row in _all(cursor, FENCES_SQL)},
+        team_money=dict(_all(cursor, TEAM_MONEY_SQL)),
+        other_teams=next((row[0] for row in _all(cursor, OTHER_TEAMS_SQL)), "any"),
+    )
 
 
 def _networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -24,6 +24,8 @@ def resolve(snapshot: Snapshot, key: KeyView | None, ask: Ask, now: datetime) ->
     refused = check_key(key, ask, now)
     group_codes: list[str] = []
     if refused is None and key.route == "new":
+        refused = snapshot.rules.refused_money(key)
+    if refused is None and key.route == "new":
         group_codes, refused = groups_of(snapshot, key)
     if refused is not None:
         payer_code = snapshot.group_code(key.payer_group_id)
@@ -73,7 +75,7 @@ def groups_of(snapshot: Snapshot, key: KeyView) -> tuple[list[str], Denial | Non
 def callable_models(snapshot: Snapshot, key: KeyView, now: datetime) -> list[tuple[str, ModelView]]:
     """What ``GET /v1/models`` lists: every name, old ones included, that a call with this key would be admitted for."""
     group_codes, refused = groups_of(snapshot, key)
-    if refused:
+    if refused or snapshot.rules.refused_money(key):
         return []
     names = sorted(set(snapshot.models) | set(snapshot.names))
     found = []
@@ -123,6 +125,11 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
     price = snapshot.prices.price_for(model_name=billed, payer_group_code=payer_code, used_group_code=group_code, at=now)
     if price is None:
         return refused(denials.model_not_priced(asked), group_code, billed)
+    if snapshot.rules.fences:
+        codes = {snapshot.group_code(key.payer_group_id), group_code}
+        fenced = snapshot.rules.refused_tier(sorted(codes), model.name, asked, price)
+        if fenced is not None:
+            return refused(fenced, group_code, billed)
     candidates = snapshot.candidates_for(model, group_code)
     return Decision(
         None if candidates else denials.model_unavailable(asked),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from billing.outcome_rules import OutcomeTable
 from billing.pricing import PriceTable
+from gateway.contract.fences import AccessRules
 from gateway.contract.types import Candidate, GroupView, MappedName, ModelView
 
 
@@ -20,6 +21,7 @@ class Snapshot:
     prices: PriceTable = field(repr=False)
     old_entries: dict[int, str]
     outcome_rules: OutcomeTable = field(default_factory=OutcomeTable, repr=False)
+    rules: AccessRules = field(default_factory=AccessRules)
 
     def group_code(self, group_id: int | None) -> str:
         group = self.groups.get(group_id or 0)

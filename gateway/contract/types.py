@@ -47,6 +47,7 @@ class KeyView:
     team_id: int | None
     old_entry_id: int | None
     limits: tuple[CallLimits, ...] = ()
+    purpose: str = "production"
 
     @property
     def payer_group_id(self) -> int | None:

@@ -14,7 +14,7 @@ from accounts import selectors as people
 from accounts.models import Group
 from config.foundation.api_base import PortalViewSet, number_in
 from config.foundation.errors import NotFound
-from keys import allowance, selectors, services
+from keys import allowance, selectors, services, services_policy
 from keys.api.filters import KeyFilter
 from keys.api.serializers import (
     KeyChangeIn,
@@ -54,10 +54,14 @@ class KeyViewSet(PortalViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         return Response(KeyOut(self._key(pk)).data)
 
-    @transaction.atomic
     @extend_schema(request=KeyIn, responses={201: KeyIssuedOut})
     def create(self, request: Request) -> Response:
         given = self.given(KeyIn)
+        services_policy.require_issuer(self.actor)
+        return self._create(given)
+
+    @transaction.atomic
+    def _create(self, given: dict[str, Any]) -> Response:
         limit_nano = given.pop("limit")
         team_id, owner_id = given.pop("team_id", None), given.pop("owner_id", None)
         team = self._team(team_id) if team_id else None

@@ -189,6 +189,8 @@ def test_every_refusal_of_the_entry_is_explained() -> None:
         for name, make in vars(denials).items()
         if name.startswith("model_") and callable(make) and isinstance(make("m"), Denial)
     ]
+    made += [denials.tier_not_allowed("m", 3, 2), denials.parallel_calls("key", 1), denials.calls_per_minute("key", 1, 1)]
+    made += [denials.tokens_per_minute("group", 10, needed, 1) for needed in (5, 11)]
     assert len(made) >= 15
     missing = [denial.code for denial in made if denial.code not in BY_CODE and denial.code != "model_unavailable"]
     assert missing == []
