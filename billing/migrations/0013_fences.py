@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0008_price_components'),
+        ('billing', '0012_statements'),
         ('models_catalog', '0002_field_words'),
     ]
 
