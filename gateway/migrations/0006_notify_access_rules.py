@@ -4,7 +4,7 @@ from config.foundation.sqlfiles import ROOT, run_sql_file
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gateway", "0005_outcome_rules_notify"), ("keys", "0004_policy"), ("billing", "0013_fences")]
+    dependencies = [("gateway", "0005_outcome_rules_notify"), ("keys", "0005_policy"), ("billing", "0016_fences")]
     operations = [
         run_sql_file(
             "gateway/sql/notify_access_rules.sql",

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('keys', '0003_call_limits'),
+        ('keys', '0004_key_member'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0012_statements'),
+        ('billing', '0015_no_key_budgets'),
         ('models_catalog', '0002_field_words'),
     ]
 
