@@ -171,6 +171,7 @@ _COUNTED = """count(*) AS c, count(*) FILTER (WHERE outcome <> 'ok') AS f, sum(i
             sum(output_tokens) AS o, sum(cost_nano) AS n"""
 _DIFFER = """(coalesce(r.c, 0), coalesce(r.f, 0), coalesce(r.i, 0), coalesce(r.k, 0), coalesce(r.o, 0), coalesce(r.n, 0))
         <> (coalesce(l.c, 0), coalesce(l.f, 0), coalesce(l.i, 0), coalesce(l.k, 0), coalesce(l.o, 0), coalesce(l.n, 0))"""
+_CUBE_KEYS = "day_on, user_id, key_id, group_code, model_name, modality, origin"
 _PARTS = "call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano"
 
 _USAGE = (
@@ -223,6 +224,38 @@ _USAGE = (
             SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_COUNTED}
             FROM billing_requestlog GROUP BY 1, 2, 3
         ) l USING (day_on, key_id, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_cube",
+        "Usage by every measure and what is not folded yet equal a count of the request log.",
+        f"""SELECT format('%s person %s key %s model %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id),
+            coalesce(r.key_id, l.key_id), coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s',
+            r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT {_CUBE_KEYS}, {_ROLLUP_SUM} FROM (
+                SELECT {_CUBE_KEYS}, {_PARTS} FROM billing_usagecube
+                UNION ALL
+                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, key_id, group_code, model_name, modality, origin, {_PARTS}
+                FROM billing_usagedelta
+            ) both_parts GROUP BY {_CUBE_KEYS}
+        ) r FULL JOIN (
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,
+                coalesce(key_id, 0) AS key_id, group_code,
+                billing_usage_model(billed_model, asked_model, outcome) AS model_name, modality, origin, {_COUNTED}
+            FROM billing_requestlog GROUP BY 1, 2, 3, 4, 5, 6, 7
+        ) l USING ({_CUBE_KEYS}) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_parts",
+        "Usage by one measure is usage by every measure, added up, for every day and every measure.",
+        f"""SELECT format('%s %s %s', coalesce(r.day_on, l.day_on), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
+            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT day_on, cut, value, origin, {_ROLLUP_SUM} FROM billing_usagepart GROUP BY 1, 2, 3, 4
+        ) r FULL JOIN (
+            SELECT day_on, x.cut, x.value, origin, {_ROLLUP_SUM} FROM billing_usagecube CROSS JOIN LATERAL (VALUES
+                ('member', user_id::text), ('group', group_code), ('model', model_name), ('modality', modality)) x(cut, value) GROUP BY 1, 2, 3, 4
+        ) l USING (day_on, cut, value, origin) WHERE {_DIFFER}""",
     ),
 )
 

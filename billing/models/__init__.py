@@ -8,7 +8,7 @@ from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
-from billing.models.usage import RequestLog, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily
+from billing.models.usage import RequestLog, UsageCube, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily, UsagePart
 
 __all__ = [
     "AlertFire",
@@ -37,8 +37,10 @@ __all__ = [
     "StatementFile",
     "StatementPurse",
     "StatementRun",
+    "UsageCube",
     "UsageDaily",
     "UsageDelta",
     "UsageHourly",
     "UsageKeyDaily",
+    "UsagePart",
 ]

@@ -101,6 +101,7 @@ class UsageDelta(models.Model):
     key_id = models.BigIntegerField(default=0)
     group_code = models.CharField(max_length=191, blank=True)
     model_name = models.CharField(max_length=255, blank=True)
+    modality = models.CharField(max_length=16, default="text", db_default="text")
     origin = models.CharField(_("origin"), max_length=10, default="relay")
     call_count = models.BigIntegerField(default=0)
     failed_count = models.BigIntegerField(default=0)
@@ -169,3 +170,53 @@ class UsageKeyDaily(_Rollup):
         verbose_name_plural = _("daily usage of keys")
         constraints = [models.UniqueConstraint(fields=["key_id", "day_on", "origin"], name="usage_key_daily_once")]
         indexes = [models.Index(fields=["day_on"], name="usage_key_daily_day")]
+
+
+class UsageCube(_Rollup):
+    """Usage of a person, key, group, model and modality per UTC day: what one account's pages are cut from.
+
+    Ids are 0 and texts empty for what a call did not have. A day of another time zone is made of this and of the log at
+    its two ends.
+    """
+
+    day_on = models.DateField(_("day"))
+    user_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    group_code = models.CharField(_("group"), max_length=191, blank=True)
+    model_name = models.CharField(_("model"), max_length=255)
+    modality = models.CharField(_("modality"), max_length=16)
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("usage by every measure")
+        verbose_name_plural = _("usage by every measure")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id", "day_on", "key_id", "group_code", "model_name", "modality", "origin"],
+                name="usage_cube_once",
+            )
+        ]
+        indexes = [models.Index(fields=["key_id", "day_on"], name="usage_cube_key")]
+
+
+class UsagePart(_Rollup):
+    """Usage of everybody per UTC day, cut one way at a time, so that the house's totals need few rows."""
+
+    class Cut(models.TextChoices):
+        MEMBER = "member", _("member")
+        GROUP = "group", _("group")
+        MODEL = "model", _("model")
+        MODALITY = "modality", _("modality")
+
+    day_on = models.DateField(_("day"))
+    cut = models.CharField(max_length=8, choices=Cut.choices)
+    # The number of a person, or the text of the others.
+    value = models.CharField(max_length=255)
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("usage by one measure")
+        verbose_name_plural = _("usage by one measure")
+        constraints = [
+            models.UniqueConstraint(fields=["cut", "day_on", "value", "origin"], name="usage_part_once"),
+        ]

@@ -2,16 +2,18 @@
 
 from billing.selectors.balance import Balance, LedgerLine, PurseBalance, balance_of, balance_of_group, ledger_lines
 from billing.selectors.calls import CallFilters, CallPage, call_detail, calls_for
-from billing.selectors.usage import Breakdown, BreakdownRow, UsageChart, UsageDay, usage_breakdown, usage_by_day
+from billing.selectors.usage import UsageChart, UsageDay, usage_by_day
+from billing.selectors.usage_cuts import Period, Report, Scope, scope_for, usage_chart, usage_report
 
 __all__ = [
     "Balance",
-    "Breakdown",
-    "BreakdownRow",
     "CallFilters",
     "CallPage",
     "LedgerLine",
+    "Period",
     "PurseBalance",
+    "Report",
+    "Scope",
     "UsageChart",
     "UsageDay",
     "balance_of",
@@ -19,6 +21,8 @@ __all__ = [
     "call_detail",
     "calls_for",
     "ledger_lines",
-    "usage_breakdown",
+    "scope_for",
     "usage_by_day",
+    "usage_chart",
+    "usage_report",
 ]

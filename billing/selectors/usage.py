@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection
 
 from accounts.models import User
-from accounts.rights import may, require
+from accounts.rights import may
 from config.foundation.clock import now
-from config.foundation.errors import InvalidInput, NotFound
+from config.foundation.errors import NotFound
 
 TOP_MODELS = 7
 OTHER = "other"
@@ -36,25 +36,6 @@ class UsageChart:
     days: list[UsageDay]
     models: list[str]
     total: UsageDay
-
-
-@dataclass(frozen=True, slots=True)
-class BreakdownRow:
-    label: str
-    call_count: int
-    failed_count: int
-    input_tokens: int
-    output_tokens: int
-    cost_nano: int
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """Rows by falling cost, and their sum: the cost of all calls charged here in the period, whatever the cut."""
-
-    by: str
-    rows: list[BreakdownRow]
-    cost_nano: int
 
 
 _BY_DAY = """
@@ -112,47 +93,3 @@ def _add(target: UsageDay, model: str, figures: list[int]) -> None:
 def _bounds(first: date, last: date) -> dict[str, datetime]:
     start = datetime(first.year, first.month, first.day, tzinfo=UTC)
     return {"start": start, "end": datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)}
-
-
-_FROM_DAILY = """(
-    SELECT user_id, model_name, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedaily
-    WHERE day_on BETWEEN %(first)s AND %(last)s AND origin = 'relay'
-    UNION ALL
-    SELECT user_id, model_name, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedelta
-    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay') u"""
-_FROM_HOURLY = """(
-    SELECT group_code, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagehourly
-    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay'
-    UNION ALL
-    SELECT group_code, call_count, failed_count, input_tokens, output_tokens, cost_nano FROM billing_usagedelta
-    WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = 'relay') u"""
-_FROM_LOG = """(
-    SELECT key_id, count(*) AS call_count, count(*) FILTER (WHERE outcome <> 'ok') AS failed_count,
-           sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_nano) AS cost_nano
-    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s AND origin = 'relay' GROUP BY key_id) u"""
-_CUTS = {
-    "person": ("coalesce(p.username, '')", _FROM_DAILY + " LEFT JOIN accounts_user p ON p.id = u.user_id"),
-    "model": ("u.model_name", _FROM_DAILY),
-    "modality": ("coalesce(m.modality, '')", _FROM_DAILY + " LEFT JOIN models_catalog_aimodel m ON m.name = u.model_name"),
-    "group": ("u.group_code", _FROM_HOURLY),
-    "key": (
-        "coalesce(k.name || ' #' || k.id, '')",
-        _FROM_LOG + " LEFT JOIN keys_apikey k ON k.id = u.key_id",
-    ),
-    "purpose": ("coalesce(k.purpose, '')", _FROM_LOG + " LEFT JOIN keys_apikey k ON k.id = u.key_id"),
-}
-BREAKDOWNS = tuple(_CUTS)
-
-
-def usage_breakdown(actor: User, by: str, first: date, last: date) -> Breakdown:
-    """What was charged here from ``first`` to ``last`` (UTC days, both included), cut by one of ``BREAKDOWNS``."""
-    require(actor, "calls.search")
-    if by not in _CUTS:
-        raise InvalidInput("There is no such breakdown.", by=by)
-    label, source = _CUTS[by]
-    sql = f"""SELECT {label}, sum(call_count), sum(failed_count), sum(input_tokens), sum(output_tokens), sum(cost_nano)
-        FROM {source} GROUP BY 1 ORDER BY 6 DESC, 1"""  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"first": first, "last": last, **_bounds(first, last)})
-        rows = [BreakdownRow(row[0], *(int(figure) for figure in row[1:])) for row in cursor.fetchall()]
-    return Breakdown(by, rows, sum(row.cost_nano for row in rows))

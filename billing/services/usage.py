@@ -1,16 +1,23 @@
 """Roll-ups of the request log: folding what calls added, and counting again from the log."""
 
+# ruff: noqa: S608  (the parts are constants)
+
 from datetime import date
 
 from django.db import connection, transaction
 
+from billing.services import usage_cube as cube
+
 # Only one worker folds or counts at a time; who comes second has nothing to do.
 _LOCK = "hashtext('billing_usage')"
 
-_FOLD = """
+_FOLD = (
+    """
 WITH gone AS (
     DELETE FROM billing_usagedelta WHERE id IN (SELECT id FROM billing_usagedelta ORDER BY id LIMIT %s) RETURNING *
-), daily AS (
+), """
+    + cube.FOLD
+    + """, daily AS (
     INSERT INTO billing_usagedaily AS d (day_on, user_id, model_name, origin, call_count, failed_count, input_tokens,
         cached_tokens, output_tokens, cost_nano)
     SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, model_name, origin, sum(call_count), sum(failed_count),
@@ -43,6 +50,7 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+)
 
 _FIGURES = """count(*) AS call_count, count(*) FILTER (WHERE outcome <> 'ok') AS failed_count,
         sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
@@ -50,14 +58,14 @@ _FIGURES = """count(*) AS call_count, count(*) FILTER (WHERE outcome <> 'ok') AS
 COUNT_DAILY = f"""
     SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,
         billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_FIGURES}
-    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4"""  # noqa: S608
+    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4"""
 COUNT_HOURLY = f"""
     SELECT billing_usage_hour(started_at) AS hour_at, group_code,
         billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_FIGURES}
-    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4"""  # noqa: S608
+    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4"""
 COUNT_BY_KEY = f"""
     SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_FIGURES}
-    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3"""  # noqa: S608
+    FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3"""
 _SET = """call_count = EXCLUDED.call_count, failed_count = EXCLUDED.failed_count, input_tokens = EXCLUDED.input_tokens,
         cached_tokens = EXCLUDED.cached_tokens, output_tokens = EXCLUDED.output_tokens, cost_nano = EXCLUDED.cost_nano"""
 # One statement, so one snapshot: a call that ends meanwhile is either in the log that is counted and its pending count is
@@ -65,7 +73,7 @@ _SET = """call_count = EXCLUDED.call_count, failed_count = EXCLUDED.failed_count
 _RECOUNT = f"""
 WITH gone AS (
     DELETE FROM billing_usagedelta WHERE hour_at >= %(start)s AND hour_at < %(end)s
-), daily AS ({COUNT_DAILY}), hourly AS ({COUNT_HOURLY}), keyed AS ({COUNT_BY_KEY}),
+), {cube.RECOUNT}, daily AS ({COUNT_DAILY}), hourly AS ({COUNT_HOURLY}), keyed AS ({COUNT_BY_KEY}),
 put_daily AS (
     INSERT INTO billing_usagedaily (day_on, user_id, model_name, origin, call_count, failed_count, input_tokens,
         cached_tokens, output_tokens, cost_nano)
@@ -91,7 +99,7 @@ put_daily AS (
         WHERE (x.hour_at, x.group_code, x.model_name, x.origin) = (h.hour_at, h.group_code, h.model_name, h.origin))
 )
 SELECT coalesce(sum(call_count), 0) FROM daily
-"""  # noqa: S608
+"""
 
 
 def fold_usage(limit: int = 20_000) -> int:

@@ -41,34 +41,35 @@ BEGIN
             'origin', 'relay', 'source_ref', '')) r
         ORDER BY c.id
         ON CONFLICT DO NOTHING
-        RETURNING id, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, input_tokens,
+        RETURNING id, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, modality, input_tokens,
             cached_tokens, output_tokens, cost_nano
     ), counted AS (
-        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
-            input_tokens, cached_tokens, output_tokens, cost_nano)
+        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+            failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
         SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
-            billing_usage_model(billed_model, asked_model, outcome), 'relay', count(*),
+            billing_usage_model(billed_model, asked_model, outcome), modality, 'relay', count(*),
             count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
-        FROM put GROUP BY 1, 2, 3, 4, 5
+        FROM put GROUP BY 1, 2, 3, 4, 5, 6
     )
     SELECT coalesce(array_agg(id), '{}') INTO written FROM put;
     RETURN written;
 END $$;
 
 -- Takes the sweeper's rows of late calls out of log and usage, so that the real ones can take their place.
-CREATE FUNCTION billing_drop_logs(ids uuid[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION billing_drop_logs(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     WITH gone AS (
         DELETE FROM billing_requestlog l USING unnest(ids) late(id)
         WHERE l.id = late.id AND l.started_at = uuid7_time(late.id)
         RETURNING l.*
     )
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
-        input_tokens, cached_tokens, output_tokens, cost_nano)
+    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+        failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
     SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
-        billing_usage_model(billed_model, asked_model, outcome), origin, -1,
+        billing_usage_model(billed_model, asked_model, outcome), modality, origin, -1,
         CASE WHEN outcome <> 'ok' THEN -1 ELSE 0 END, -input_tokens, -cached_tokens, -output_tokens, -cost_nano
-    FROM gone
-$$;
+    FROM gone;
+END $$;
 
 -- Charges calls that cost no more than they hold: all at once, one change per purse. The purses are locked.
 CREATE FUNCTION billing_charge_covered(calls billing_call[], revenue bigint) RETURNS void LANGUAGE plpgsql AS $$

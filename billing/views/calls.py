@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from accounts.rights import may
 from billing.explain import explain_call
-from billing.exports import csv_response
+from billing.exports import table_response
 from billing.forms import CallFilterForm
 from billing.models import RequestLog
 from billing.selectors import CallFilters, calls_for
@@ -36,8 +36,8 @@ def call_list(request: Asked) -> HttpResponseBase:
     form = CallFilterForm(request.GET)
     form.is_valid()
     filters = own(request.user, form.filters())
-    if request.GET.get("export") == "csv":
-        return csv_response("calls", HEADER, export_rows(request.user, filters))
+    if kind := request.GET.get("export"):
+        return table_response(kind, "calls", HEADER, export_rows(request.user, filters))
     page = calls_for(request.user, filters, before=request.GET.get("before") or None)
     context = {
         "form": form,

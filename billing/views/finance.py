@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from accounts.rights import require
-from billing.exports import csv_response
+from billing.exports import table_response
 from billing.forms import LedgerFilterForm, TopUpForm
 from billing.house import LedgerFilters, ledger_entries, ledger_overview
 from billing.services.money import top_up as book_top_up
@@ -37,9 +37,9 @@ def ledger(request: Asked) -> HttpResponseBase:
         person=data.get("person") or "",
         account_kind=data.get("account_kind") or "",
     )
-    if request.GET.get("export") == "csv":
+    if kind := request.GET.get("export"):
         header = ["entry", "booked_at", "kind", "from", "to", "amount_usd", "transaction_id", "reason", "by"]
-        return csv_response("ledger", header, _export(request.user, filters))
+        return table_response(kind, "ledger", header, _export(request.user, filters))
     before = request.GET.get("before", "")
     page = ledger_entries(request.user, filters, before=int(before[:18]) if before.isdigit() else None)
     context = {"form": form, "chips": chips(form), "page": page, "before": before, "overview": ledger_overview(request.user)}

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from billing.catalogue import models_with_prices
-from billing.exports import csv_response
+from billing.exports import table_response
 from billing.forms import RedeemForm
 from billing.models import LedgerAccount, LedgerEntry
 from billing.selectors import Balance, LedgerLine, balance_of, ledger_lines
@@ -28,9 +28,9 @@ EXPORT_LIMIT = 200_000
 def billing(request: Asked) -> HttpResponseBase:
     person = request.user
     without_calls = request.GET.get("calls") != "yes"
-    if request.GET.get("export") == "csv":
+    if kind := request.GET.get("export"):
         header = ["entry", "booked_at", "effective_at", "kind", "purse", "origin", "amount_usd", "balance_usd", "reason"]
-        return csv_response("ledger", header, _export(person, without_calls))
+        return table_response(kind, "ledger", header, _export(person, without_calls))
     before = request.GET.get("before", "")
     number = int(before[:18]) if before.isdigit() else None
     found = ledger_lines(person, person, before=number, limit=PAGE + 1, without_calls=without_calls)

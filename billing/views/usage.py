@@ -1,61 +1,153 @@
-"""Usage by day and model, with its chart, its tables and their export."""
+"""Usage in one place: whose, over which days of which zone, cut every way; chart, table and both exports say the same."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from billing.dashboard import chart_data
-from billing.exports import csv_response
-from billing.selectors import UsageChart, usage_by_day
+from billing.exports import table_response
+from billing.forms_usage import SPANS, UsageForm
+from billing.selectors.usage_cuts import (
+    CUTS,
+    Line,
+    Period,
+    Report,
+    Scope,
+    ledger_total,
+    scope_for,
+    usage_chart,
+    usage_report,
+)
 from billing.views.home import Asked
+from config.foundation.clock import now
 from config.foundation.money import decimal_usd
+from models_catalog.models import Modality
 
-SPANS = (7, 30, 90, 365)
-HEADER = ["day_utc", "calls", "failed", "input_tokens", "cached_tokens", "output_tokens", "cost_usd"]
+SHOWN = 200
+COLUMNS = ["calls", "failed", "input_tokens", "cached_tokens", "output_tokens", "cost_usd"]
+# What one account can be cut by; teams and people are for whoever sees more than one.
+OWN_CUTS = tuple(cut for cut in CUTS if cut not in ("team", "member"))
 
 
 @login_required
 @require_safe
 def usage(request: Asked) -> HttpResponseBase:
-    asked = request.GET.get("days", "")
-    days = int(asked) if asked.isdigit() and int(asked) in SPANS else 30
-    chart = usage_by_day(request.user, request.user, days)
-    if request.GET.get("export") == "csv":
-        return csv_response(f"usage-{days}-days", HEADER, ([*_row(day)] for day in chart.days))
-    context = {
-        "days": days,
+    form = UsageForm(request.GET, actor=request.user, moment=now())
+    form.is_valid()
+    period, scope = form.period(), scope_for(request.user, **form.named())
+    cuts = OWN_CUTS if scope.user else CUTS if scope.is_all else tuple(cut for cut in CUTS if cut != "team")
+    by = form.cleaned_data.get("by") or "model"
+    by = by if by in cuts else "model"
+    where = form.cleaned_data.get("where") or "here"
+    report = usage_report(request.user, scope, period, by, where)
+    if kind := request.GET.get("export"):
+        name = f"usage-by-{by}-{period.first}-{period.last}"
+        return table_response(kind, name, [f"{by}_{period.zone}" if by == "day" else by, *COLUMNS], export_rows(report))
+    chart = usage_chart(request.user, scope, period, where)
+    context: dict[str, Any] = {
+        "form": form,
+        "by": by,
+        "by_word": cut_words()[by],
+        "cuts": [(cut, cut_words()[cut]) for cut in cuts],
         "spans": [(span, _("%(days)d days") % {"days": span}) for span in SPANS],
-        "chart": chart,
-        "chart_data": chart_data(chart),
-        "models": by_model(chart),
-        "filled": [day for day in reversed(chart.days) if day.call_count],
+        "days": None if form.cleaned_data.get("since") or form.cleaned_data.get("until") else len(period.days()),
+        "period": period,
+        "scope": scope,
+        "report": report,
+        "rows": shown_rows(report, scope, period),
+        "total": report.total,
+        "chart_data": {
+            "days": [day.isoformat() for day in chart.days],
+            "unit": "USD",
+            "series": [{"name": name, "values": chart.by_model[name]} for name in chart.models if any(chart.by_model[name])],
+        },
+        "check": _check(request, scope, period, report) if where == "here" else None,
+        "where": where,
     }
     return render(request, "billing/usage.html", context)
 
 
-def by_model(chart: UsageChart) -> list[dict[str, Any]]:
-    """Cost by model of the chart with its share of the whole, dearest first."""
-    total = chart.total.cost_nano
-    rows = []
-    for name in chart.models:
-        nano = chart.total.by_model.get(name, 0)
-        if not name and not nano:
-            continue  # refused calls, which no model was billed for
-        rows.append({"name": name, "nano": nano, "percent": round(nano * 100 / total) if total > 0 else 0})
+def cut_words() -> dict[str, str]:
+    return {
+        "day": _("day"),
+        "model": _("model"),
+        "modality": _("modality"),
+        "key": _("key"),
+        "group": _("group"),
+        "team": _("team"),
+        "member": _("member"),
+    }
+
+
+def label_of(by: str, line: Line) -> str:
+    """The row's name for people; what a call did not have is said in words."""
+    if by == "modality":
+        return str(dict(Modality.choices).get(line.label, line.label)) or _("none")
+    missing = {
+        "model": _("no model (refused)"),
+        "key": _("no key"),
+        "group": _("no group"),
+        "team": _("no team"),
+        "member": _("no person (keys of teams)"),
+    }
+    return line.label or missing.get(by, _("none"))
+
+
+def shown_rows(report: Report, scope: Scope, period: Period) -> list[dict[str, Any]]:
+    """The first rows with share and link, then one for all others, so that the column still adds up."""
+    lines = [line for line in report.rows if line.call_count or line.cost_nano] if report.by == "day" else report.rows
+    total = report.total.cost_nano
+    rows = [
+        {
+            "line": line,
+            "label": label_of(report.by, line),
+            "percent": round(line.cost_nano * 100 / total) if total > 0 else 0,
+            "url": _calls_of(report.by, line, scope, period),
+        }
+        for line in lines[:SHOWN]
+    ]
+    if lines[SHOWN:]:
+        rest = Line("", "")
+        for line in lines[SHOWN:]:
+            for name in ("call_count", "failed_count", "input_tokens", "cached_tokens", "output_tokens", "cost_nano"):
+                setattr(rest, name, getattr(rest, name) + getattr(line, name))
+        label = _("%(count)d more, in the export") % {"count": len(lines) - SHOWN}
+        rows.append({"line": rest, "label": label, "percent": round(rest.cost_nano * 100 / total) if total > 0 else 0})
     return rows
 
 
-def _row(day: Any) -> list[object]:
+def export_rows(report: Report) -> list[list[object]]:
+    lines = sorted(report.rows, key=lambda line: line.label) if report.by == "day" else report.rows
     return [
-        day.day.isoformat(),
-        day.call_count,
-        day.failed_count,
-        day.input_tokens,
-        day.cached_tokens,
-        day.output_tokens,
-        decimal_usd(day.cost_nano),
+        [
+            line.label,
+            line.call_count,
+            line.failed_count,
+            line.input_tokens,
+            line.cached_tokens,
+            line.output_tokens,
+            decimal_usd(line.cost_nano),
+        ]
+        for line in lines
     ]
+
+
+def _calls_of(by: str, line: Line, scope: Scope, period: Period) -> str:
+    """The list of the calls behind a row, where that list can be asked for: one's own, by model or key."""
+    if scope.is_all or by not in ("model", "key") or not line.value or line.value == "0":
+        return ""
+    span = next((days for days in (7, 30, 90) if len(period.days()) <= days), 400)
+    return f"{reverse('call_list')}?{urlencode({'period': span, by: line.value})}"
+
+
+def _check(request: Asked, scope: Scope, period: Period, report: Report) -> dict[str, int] | None:
+    """The ledger's own sum beside the table's, when it was asked for: it reads every entry of the period."""
+    if request.GET.get("check") != "yes":
+        return None
+    booked = ledger_total(request.user, scope, period)
+    return {"booked": booked, "difference": report.total.cost_nano - booked}

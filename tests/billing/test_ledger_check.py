@@ -94,6 +94,8 @@ DAMAGE = {
     "usage_daily": "UPDATE billing_usagedaily SET call_count = call_count + 1",
     "usage_hourly": "DELETE FROM billing_usagehourly",
     "usage_keys": "DELETE FROM billing_usagekeydaily",
+    "usage_cube": "UPDATE billing_usagecube SET cost_nano = cost_nano + 1",
+    "usage_parts": "DELETE FROM billing_usagepart WHERE cut = 'modality'",
     "codes": "UPDATE billing_redemptioncode SET state = 'unused' WHERE state = 'used'",
     "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",

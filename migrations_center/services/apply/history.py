@@ -39,15 +39,15 @@ _MOVE_SQL = f"""
 WITH fresh AS (
     INSERT INTO billing_requestlog ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM history_batch
     ON CONFLICT DO NOTHING
-    RETURNING started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, input_tokens, cached_tokens,
-        output_tokens, cost_nano
+    RETURNING started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, modality, input_tokens,
+        cached_tokens, output_tokens, cost_nano
 ), counted AS (
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
-        input_tokens, cached_tokens, output_tokens, cost_nano)
+    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+        failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
     SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
-        billing_usage_model(billed_model, asked_model, outcome), 'imported', count(*), count(*) FILTER (WHERE outcome <> 'ok'),
-        sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
-    FROM fresh GROUP BY 1, 2, 3, 4, 5
+        billing_usage_model(billed_model, asked_model, outcome), modality, 'imported', count(*),
+        count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
+    FROM fresh GROUP BY 1, 2, 3, 4, 5, 6
 )
 SELECT count(*), coalesce(sum(cost_nano), 0)::bigint FROM fresh
 """  # noqa: S608 - only our own column names are in this text
