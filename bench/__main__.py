@@ -6,6 +6,7 @@ import time
 
 SCRIPTS = {
     "ledger": "hold and settle pairs beside the raw SQL floor",
+    "usage_pages": "usage pages, roll-up and call lists over ten million rows",
     "call_lists": "pages of calls, usage and ledger over a million rows",
     "relay": "charged calls beside the demo upstream called directly",
     "import_rows": "log rows imported beside a raw COPY of the same rows",

@@ -21,8 +21,8 @@ from accounts.models import Group, GroupMembership, Role, User  # noqa: E402
 from bench.ledger import own_database  # noqa: E402
 from billing.invariants import check_all  # noqa: E402
 from billing.models import RequestLog  # noqa: E402
-from billing.selectors import CallFilters, call_detail, calls_for, ledger_lines, usage_breakdown, usage_by_day  # noqa: E402
-from billing.selectors.usage import BREAKDOWNS  # noqa: E402
+from billing.selectors import CallFilters, call_detail, calls_for, ledger_lines, usage_by_day  # noqa: E402
+from billing.selectors.usage_cuts import CUTS, Period, Scope, usage_report  # noqa: E402
 from billing.services import ledger, usage  # noqa: E402
 from config.foundation.ids import uuid7  # noqa: E402
 from keys.models import ApiKey  # noqa: E402
@@ -120,8 +120,8 @@ def main() -> None:
         show("usage of a busy person, 30 days", lambda: usage_by_day(busy, busy, 30))
         show("ledger lines of 10,000", lambda: ledger_lines(busy, busy))
         first, last = (now - timedelta(days=DAYS)).date(), now.date()
-        for by in BREAKDOWNS:
-            show(f"breakdown by {by}, 30 days", lambda by=by: usage_breakdown(support, by, first, last))
+        for by in CUTS:
+            show(f"everybody's usage by {by}, 30 days", lambda by=by: usage_report(support, Scope(), Period(first, last), by))
         began = time.perf_counter()
         check_all()
         print(f"every invariant: {time.perf_counter() - began:.1f} s")
