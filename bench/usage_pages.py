@@ -1,7 +1,7 @@
 """The usage page, the roll-up and every list of calls over 10,000,000 rows of the request log.
 
-Prints p50 and p95 over many people for each cut of the usage page in two zones, the house's cuts, the lists of calls as people and
-staff ask for them, and how fast 1,000,000 new rows are folded beside a raw GROUP BY of the same rows into a plain table.
+Prints p50 and p95 over many people for each cut of the usage page in two zones, the house's cuts, the lists of calls as
+people and staff ask for them, and how fast 1,000,000 new rows are folded beside a raw GROUP BY of the same rows into a plain table.
 Makes a database of its own and removes it. ``ROWS``, ``NEW_ROWS`` and ``PEOPLE`` make it
 smaller, ``EXPLAIN=1`` prints every query's plan.
 """
@@ -52,8 +52,8 @@ FROM (
 ) x
 CROSS JOIN LATERAL (SELECT (x.u * 4999)::int AS n) p
 CROSS JOIN LATERAL (SELECT x.m AS n, 'model-' || x.m AS name) m
-CROSS JOIN LATERAL (SELECT (lpad(to_hex((extract(epoch FROM x.at) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3)
-    || '8' || substr(md5(random()::text), 1, 15))::uuid AS id) i
+CROSS JOIN LATERAL (SELECT (lpad(to_hex((extract(epoch FROM x.at) * 1000)::bigint), 12, '0') || '7'
+    || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid AS id) i
 """
 DELTAS = """
 INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count, failed_count,

@@ -15,7 +15,7 @@ _AGAIN = _COUNTING.replace("CREATE OR REPLACE FUNCTION", "CREATE FUNCTION").repl
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0012_statements'),
+        ('billing', '0015_no_key_budgets'),
     ]
 
     operations = [
@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 ('output_tokens', models.BigIntegerField(default=0, verbose_name='output tokens')),
                 ('cost_nano', models.BigIntegerField(default=0, verbose_name='cost')),
                 ('day_on', models.DateField(verbose_name='day')),
-                ('cut', models.CharField(choices=[('member', 'member'), ('key', 'key'), ('group', 'group'), ('model', 'model'), ('modality', 'modality')], max_length=8)),
+                ('cut', models.CharField(choices=[('member', 'member'), ('group', 'group'), ('model', 'model'), ('modality', 'modality')], max_length=8)),
                 ('value', models.CharField(max_length=255)),
                 ('origin', models.CharField(default='relay', max_length=10, verbose_name='origin')),
             ],
