@@ -1,9 +1,9 @@
 """The usage page, the roll-up and every list of calls over 10,000,000 rows of the request log.
 
 Prints p50 and p95 over many people for each cut of the usage page in two zones, the house's cuts, the lists of calls as
-people and staff ask for them, and how fast 1,000,000 new rows are folded beside a raw GROUP BY of the same rows into a plain table.
-Makes a database of its own and removes it. ``ROWS``, ``NEW_ROWS`` and ``PEOPLE`` make it
-smaller, ``EXPLAIN=1`` prints every query's plan.
+people and staff ask for them, and how fast 1,000,000 new rows are folded beside a raw GROUP BY of the same rows.
+Makes a database of its own and removes it. ``ROWS``, ``NEW_ROWS`` and ``PEOPLE`` make it smaller, ``EXPLAIN=1`` prints
+every query's plan.
 """
 
 import os

@@ -254,7 +254,8 @@ _USAGE = (
             SELECT day_on, cut, value, origin, {_ROLLUP_SUM} FROM billing_usagepart GROUP BY 1, 2, 3, 4
         ) r FULL JOIN (
             SELECT day_on, x.cut, x.value, origin, {_ROLLUP_SUM} FROM billing_usagecube CROSS JOIN LATERAL (VALUES
-                ('member', user_id::text), ('group', group_code), ('model', model_name), ('modality', modality)) x(cut, value) GROUP BY 1, 2, 3, 4
+                ('member', user_id::text), ('group', group_code), ('model', model_name),
+                ('modality', modality)) x(cut, value) GROUP BY 1, 2, 3, 4
         ) l USING (day_on, cut, value, origin) WHERE {_DIFFER}""",
     ),
 )
