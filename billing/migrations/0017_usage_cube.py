@@ -15,7 +15,7 @@ _AGAIN = _COUNTING.replace("CREATE OR REPLACE FUNCTION", "CREATE FUNCTION").repl
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0015_no_key_budgets'),
+        ('billing', '0016_fences'),
     ]
 
     operations = [
