@@ -19,6 +19,9 @@ RIGHTS: dict[str, frozenset[str]] = {
     "ledger.view": frozenset({Role.ADMIN, Role.FINANCE}),
     "ledger.adjust": frozenset({Role.ADMIN, Role.FINANCE}),
     "statements.issue": frozenset({Role.ADMIN, Role.FINANCE}),
+    # A second person's yes to what somebody else asked for; nobody says it to themselves.
+    "ledger.approve": frozenset({Role.ADMIN, Role.FINANCE}),
+    "ledger.override": frozenset({Role.ADMIN}),
     "calls.search": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
     "calls.inner_route": frozenset({Role.ADMIN, Role.OPS}),
     "migrations.manage": frozenset({Role.ADMIN, Role.OPS}),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing.services import alerts, ledger, partitions, seals, statements, usage
+from billing.services import alerts, code_batches, four_eyes, ledger, partitions, seals, statements, usage
 
 # A run ends after this many rounds, so that one busy moment does not hold a worker for ever.
 ROUNDS = 20
@@ -50,3 +50,15 @@ def continue_statements_task(run_id: int) -> None:
         if not statements.continue_run(run_id):
             return
     continue_statements_task.delay(run_id)
+
+
+@shared_task(ignore_result=True)
+def expire_codes_task() -> None:
+    for _round in range(ROUNDS):
+        if code_batches.expire_codes() == 0:
+            return
+
+
+@shared_task(ignore_result=True)
+def note_ended_overrides_task() -> None:
+    four_eyes.note_ended_overrides()

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from billing import finance_urls
 from billing.views import calls, fences, finance, home, money, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -24,4 +25,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fences/tiers/", fences.fence_tiers, name="fence_tiers"),
     path("fences/groups/<int:group_id>/", fences.fence_group, name="fence_group"),
     path("fences/models/<int:model_id>/", fences.fence_model, name="fence_model"),
+    *finance_urls.urlpatterns,
 ]

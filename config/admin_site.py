@@ -54,7 +54,10 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("billing.LedgerAccount", "account_balance_wallet"),
             ("billing.LedgerEntry", "receipt_long"),
             ("billing.Hold", "pause_circle"),
+            ("billing.CodeBatch", "style"),
             ("billing.RedemptionCode", "confirmation_number"),
+            ("billing.AdjustmentRequest", "rule"),
+            ("billing.BreakGlass", "emergency"),
         ),
     ),
     (

@@ -54,7 +54,8 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("admin:billing_priceversion_changelist", _("Prices"), "tags", "prices.view"),
             Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),
             Link("statement_desk", _("Issue statements"), "file-text", "statements.issue", family=("statement_preview",)),
-            Link("admin:billing_redemptioncode_changelist", _("Codes"), "ticket", "ledger.view"),
+            Link("code_batch_list", _("Codes"), "ticket", "ledger.view", family=("code_batch_",)),
+            Link("approval_list", _("Approvals"), "users", "ledger.view", family=("approval_", "adjustment_", "override_")),
         ],
     ),
     (

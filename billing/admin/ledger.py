@@ -110,9 +110,32 @@ class RedemptionCodeAdmin(ReadOnlyAdmin):
     """Codes by their last four characters; the whole code is stored nowhere."""
 
     view_right = RIGHT
-    list_display = ("tail", "batch_name", amount, "state", "origin", "created_at", "expires_at", "used_at", "used_by")
+    list_display = (
+        "tail",
+        "batch_name",
+        amount,
+        "purse_kind",
+        "state",
+        "origin",
+        "created_at",
+        "expires_at",
+        "used_at",
+        "used_by",
+    )
     list_filter = ("state", "created_at")
     list_select_related = ("used_by",)
     search_fields = ("tail__exact", "batch_name", "origin__exact", "used_by__username__exact")
     ordering = ("-id",)
-    fields = ("tail", "batch_name", amount, "state", "origin", "created_at", "expires_at", "used_at", "used_by")
+    fields = (
+        "tail",
+        "batch",
+        "batch_name",
+        amount,
+        "purse_kind",
+        "state",
+        "origin",
+        "created_at",
+        "expires_at",
+        "used_at",
+        "used_by",
+    )

@@ -79,16 +79,30 @@ class TopUpIn(InSerializer):
 
 
 class AdjustmentIn(InSerializer):
-    """A correction: positive gives, negative takes."""
+    """A correction to ask for: positive gives, negative takes. The same ``transaction_id`` asks once."""
 
     purse_id = serializers.IntegerField(min_value=1)
     amount = UsdIn()
     reason = serializers.CharField(max_length=255)
+    evidence_url = serializers.URLField(max_length=500, required=False, default="", allow_blank=True)
+    transaction_id = serializers.UUIDField(required=False)
+
+
+class CreditLimitIn(InSerializer):
+    """How far calls may draw a purse below zero."""
+
+    purse_id = serializers.IntegerField(min_value=1)
+    limit = UsdIn()
+    reason = serializers.CharField(max_length=255)
+    evidence_url = serializers.URLField(max_length=500, required=False, default="", allow_blank=True)
     transaction_id = serializers.UUIDField(required=False)
 
 
 class ReversalIn(InSerializer):
     reason = serializers.CharField(max_length=255)
+    evidence_url = serializers.URLField(max_length=500, required=False, default="", allow_blank=True)
+    allow_debt = serializers.BooleanField(default=False)
+    transaction_id = serializers.UUIDField(required=False)
 
 
 class RedeemIn(InSerializer):
@@ -99,6 +113,7 @@ class RedeemedOut(OutSerializer):
     labels_of = "redeemed"
 
     amount = UsdOut(source="amount_nano")
+    purse_kind = serializers.CharField()
 
 
 class UsageDayOut(OutSerializer):

@@ -3,14 +3,16 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import views
+from billing.api import desk_views, views
 
 router = SimpleRouter()
 router.register("calls", views.CallViewSet, basename="api_call")
 router.register("ledger-entries", views.LedgerEntryViewSet, basename="api_ledger_entry")
-router.register("top-ups", views.TopUpViewSet, basename="api_top_up")
-router.register("adjustments", views.AdjustmentViewSet, basename="api_adjustment")
-router.register("codes", views.CodeViewSet, basename="api_code")
+router.register("top-ups", desk_views.TopUpViewSet, basename="api_top_up")
+router.register("adjustments", desk_views.AdjustmentViewSet, basename="api_adjustment")
+router.register("codes", desk_views.CodeViewSet, basename="api_code")
+router.register("code-batches", desk_views.CodeBatchViewSet, basename="api_code_batch")
+router.register("approvals", desk_views.ApprovalViewSet, basename="api_approval")
 router.register("prices", views.PriceViewSet, basename="api_price")
 router.register("price-books", views.PriceBookViewSet, basename="api_price_book")
 router.register("price-versions", views.PriceVersionViewSet, basename="api_price_version")

@@ -15,8 +15,9 @@ from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED
 from accounts.models import User
 from accounts.rights import may
 from billing import selectors
+from billing.api.desk_serializers import ApprovalOut
+from billing.api.desk_views import answer_to
 from billing.api.serializers import (
-    AdjustmentIn,
     BalanceOut,
     CallOperatorOut,
     CallOut,
@@ -24,23 +25,19 @@ from billing.api.serializers import (
     CallRowSupportOut,
     CallSupportOut,
     LedgerLineOut,
-    PostingOut,
     PriceBookOut,
     PriceOut,
     PriceVersionIn,
     PriceVersionOut,
     PriceVersionRowOut,
-    RedeemedOut,
-    RedeemIn,
     ReversalIn,
-    TopUpIn,
     UsageOut,
 )
 from billing.catalogue import models_with_prices
 from billing.models import LedgerEntry, PriceBook, PriceVersion, RequestLog
 from billing.pricing import RuleFigures
 from billing.selectors import desk, prices
-from billing.services import codes, money
+from billing.services import approvals
 from billing.services.prices import publish_version
 from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
@@ -133,68 +130,22 @@ class LedgerEntryViewSet(BillingViewSet):
         more = lines[LINES - 1].entry_id if len(lines) > LINES else None
         return self.keyset_of(lines[:LINES], LedgerLineOut, more)
 
-    @extend_schema(request=ReversalIn, responses={201: PostingOut})
+    @extend_schema(request=ReversalIn, responses={201: ApprovalOut, 202: ApprovalOut})
     @action(methods=["post"], detail=True)
     def reverse(self, request: Request, pk: str) -> Response:
-        """Book the opposite of an entry, once."""
-        entry = desk.entry_to_reverse(self.actor, number_in(pk))
-        posted = money.reverse_entry(actor=self.actor, entry=entry, **self.given(ReversalIn))
-        return Response(PostingOut(posted).data, status=HTTP_201_CREATED)
-
-
-class TopUpViewSet(PortalViewSet):
-    """Money that came in."""
-
-    serializer_class = PostingOut
-    rights: ClassVar = {"create": "ledger.adjust"}
-
-    @extend_schema(request=TopUpIn, responses={200: PostingOut, 201: PostingOut})
-    def create(self, request: Request) -> Response:
-        given = self.given(TopUpIn)
-        user, group = desk.payer_for(self.actor, user_id=given.get("user_id"), group_id=given.get("group_id"))
-        posted = money.top_up(
+        """Ask for the opposite of an entry, once: 202 while it waits for a second person, 201 when it is booked."""
+        entry, given = desk.entry_to_reverse(self.actor, number_in(pk)), self.given(ReversalIn)
+        asked = approvals.ask(
             actor=self.actor,
-            user=user,
-            group=group,
-            amount_nano=given["amount"],
+            kind="reversal",
+            entry=entry,
+            amount_nano=entry.amount_nano,
             reason=given["reason"],
+            evidence_url=given["evidence_url"],
+            details={"allow_debt": given["allow_debt"]},
             transaction_id=given.get("transaction_id"),
         )
-        return Response(PostingOut(posted).data, status=_status_of(posted.status))
-
-
-class AdjustmentViewSet(PortalViewSet):
-    """Corrections of a purse."""
-
-    serializer_class = PostingOut
-    rights: ClassVar = {"create": "ledger.adjust"}
-
-    @extend_schema(request=AdjustmentIn, responses={200: PostingOut, 201: PostingOut})
-    def create(self, request: Request) -> Response:
-        given = self.given(AdjustmentIn)
-        purse = desk.purse_to_adjust(self.actor, given["purse_id"])
-        posted = money.adjust(
-            actor=self.actor,
-            purse=purse,
-            amount_nano=given["amount"],
-            reason=given["reason"],
-            transaction_id=given.get("transaction_id"),
-        )
-        return Response(PostingOut(posted).data, status=_status_of(posted.status))
-
-
-class CodeViewSet(PortalViewSet):
-    """Redemption codes."""
-
-    serializer_class = RedeemedOut
-    rights: ClassVar = {"redeem": ""}
-
-    @extend_schema(request=RedeemIn, responses=RedeemedOut)
-    @action(methods=["post"], detail=False)
-    def redeem(self, request: Request) -> Response:
-        """Add a code's money to one's own balance."""
-        amount = codes.redeem_code(actor=self.actor, presented=self.given(RedeemIn)["code"])
-        return Response(RedeemedOut({"amount_nano": amount}).data)
+        return answer_to(asked)
 
 
 class CallViewSet(BillingViewSet):
@@ -333,7 +284,3 @@ def _figures(line: dict[str, Any]) -> RuleFigures:
         minimum_nano=line["minimum"],
         source_figures=line["source_figures"],
     )
-
-
-def _status_of(posting: str) -> int:
-    return HTTP_201_CREATED if posting == "posted" else HTTP_200_OK

@@ -1,5 +1,6 @@
 from billing.models.alerts import AlertFire, BalanceAlert
-from billing.models.codes import RedemptionCode
+from billing.models.approvals import AdjustmentRequest, BreakGlass
+from billing.models.codes import CodeBatch, CodeGuesses, RedemptionCode
 from billing.models.desk import DeskItem
 from billing.models.fences import GroupFence, ModelTier, PriceTier
 from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
@@ -11,9 +12,13 @@ from billing.models.statements import Statement, StatementFile, StatementPurse, 
 from billing.models.usage import RequestLog, UsageCube, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily, UsagePart
 
 __all__ = [
+    "AdjustmentRequest",
     "AlertFire",
     "BalanceAlert",
     "DeskItem",
+    "BreakGlass",
+    "CodeBatch",
+    "CodeGuesses",
     "GroupBook",
     "GroupFence",
     "GroupMultiplier",

@@ -36,6 +36,8 @@ class LedgerAccount(models.Model):
         UPSTREAM_COST = "upstream_cost", _("owed to upstreams")
         EXCHANGE = "exchange", _("currency exchange")
         ROUNDING = "rounding", _("rounding")
+        CODES_FOR_SALE = "codes_for_sale", _("codes for sale")
+        BREAKAGE = "breakage", _("codes that ran out")
 
     # In the order they are drawn. The test purse is drawn by keys of purpose "test" alone, and they draw no other.
     PURSES = (Kind.TEST, Kind.BONUS, Kind.SUBSCRIPTION, Kind.PREPAID, Kind.POSTPAID)
@@ -112,6 +114,10 @@ class LedgerEntry(models.Model):
         DESK = "desk", _("closed at the desk")
         LOSS = "loss", _("upstream cost borne by the operator")
         CONVERSION = "conversion", _("conversion")
+        CODE_ISSUED = "code_issued", _("codes issued")
+        CODE_ENDED = "code_ended", _("codes withdrawn or run out")
+        UNMATCHED = "unmatched", _("unmatched payment")
+        PAID_BACK = "paid_back", _("payment given back")
 
     class Draw(models.TextChoices):
         """Why a call was paid from this purse."""

@@ -38,3 +38,53 @@ class DeskItemClosed(Conflict):
     """This item of the desk was closed already."""
 
     code = "desk_item_closed"
+
+
+class CodeLimitReached(CodeNotUsable):
+    """You have redeemed as many codes of this campaign as one person may. This code is still good for somebody else."""
+
+    code = "code_limit_reached"
+
+
+class TooManyGuesses(PortalError):
+    """Too many codes that do not work. Wait a few minutes; a right code loses nothing by waiting."""
+
+    code = "too_many_guesses"
+    http_status = 429
+
+
+class CodesTaken(Conflict):
+    """These codes were downloaded already; only their last four characters are kept."""
+
+    code = "codes_taken"
+
+
+class NumbersChanged(Conflict):
+    """Something was redeemed or changed since you looked. Look at the numbers again."""
+
+    code = "numbers_changed"
+
+
+class SecondPersonNeeded(Conflict):
+    """This needs the approval of a second person."""
+
+    code = "second_person_needed"
+
+
+class SamePerson(PortalError):
+    """Who asked for this cannot approve it. A second person has to."""
+
+    code = "same_person"
+    http_status = 403
+
+
+class AlreadyDecided(Conflict):
+    """This request was decided already."""
+
+    code = "already_decided"
+
+
+class OverrideRefused(Conflict):
+    """You have an override that nobody has looked at yet. It has to be reviewed before another one."""
+
+    code = "override_refused"

@@ -1,4 +1,8 @@
-"""Money that people move: top-ups, corrections, reversals and credit limits. Amounts are nano-USD."""
+"""Money that people move: top-ups, corrections, reversals and credit limits. Amounts are nano-USD.
+
+What is more than one person may do alone (``billing.services.four_eyes``) is asked for and approved through
+``billing.services.approvals``, which calls these functions with the decided request.
+"""
 
 from uuid import UUID
 
@@ -10,10 +14,15 @@ from django.utils.translation import gettext as _
 from accounts.models import Group, User
 from accounts.rights import require
 from accounts.services import audit
-from billing.models import LedgerAccount, LedgerEntry
+from billing.models import AdjustmentRequest, LedgerAccount, LedgerEntry
+from billing.services.errors import PostingRefused
+from billing.services.four_eyes import check_two_people
 from billing.services.ledger import Posting, PostingResult, house_account, post_entries, purse_for
 from config.foundation.errors import InvalidInput
 from config.foundation.ids import uuid7
+
+# Rows of codes and payments stand behind these entries and would say something else afterwards.
+NOT_REVERSED = ("code", "code_issued", "code_ended", "unmatched", "paid_back")
 
 
 @transaction.atomic
@@ -25,13 +34,16 @@ def top_up(
     user: User | None = None,
     group: Group | None = None,
     transaction_id: UUID | None = None,
+    approval: AdjustmentRequest | None = None,
 ) -> PostingResult:
     """Book money that came in (cash to the prepaid purse). The same ``transaction_id`` books once.
 
-    Raises NotAllowed, InvalidInput, or EntryMismatch when the id was used for another amount or person.
+    Raises NotAllowed, InvalidInput, SecondPersonNeeded, or EntryMismatch when the id was used for another amount or person.
     """
     require(actor, "ledger.adjust")
     _needs(amount_nano, reason)
+    if not _is_booked(transaction_id):
+        check_two_people(actor, AdjustmentRequest.Kind.TOP_UP, amount_nano, approval)
     purse = purse_for(user=user, group=group)
     posting = Posting(
         transaction_id or uuid7(),
@@ -47,11 +59,19 @@ def top_up(
 
 @transaction.atomic
 def adjust(
-    *, actor: User, purse: LedgerAccount, amount_nano: int, reason: str, transaction_id: UUID | None = None
+    *,
+    actor: User,
+    purse: LedgerAccount,
+    amount_nano: int,
+    reason: str,
+    transaction_id: UUID | None = None,
+    approval: AdjustmentRequest | None = None,
 ) -> PostingResult:
     """Give (positive) or take (negative) against the house's adjustment account. Raises InsufficientBalance as well."""
     require(actor, "ledger.adjust")
     _needs(abs(amount_nano), reason)
+    if not _is_booked(transaction_id):
+        check_two_people(actor, AdjustmentRequest.Kind.ADJUSTMENT, amount_nano, approval)
     house = house_account("adjustment").pk
     source, target = (house, purse.pk) if amount_nano > 0 else (purse.pk, house)
     posting = Posting(
@@ -61,12 +81,23 @@ def adjust(
 
 
 @transaction.atomic
-def reverse_entry(*, actor: User, entry: LedgerEntry, reason: str, allow_debt: bool = False) -> PostingResult:
+def reverse_entry(
+    *,
+    actor: User,
+    entry: LedgerEntry,
+    reason: str,
+    allow_debt: bool = False,
+    transaction_id: UUID | None = None,
+    approval: AdjustmentRequest | None = None,
+) -> PostingResult:
     """Book the opposite of an entry, once. Raises AlreadyReversed, InsufficientBalance when the money is spent already."""
     require(actor, "ledger.adjust")
     _needs(entry.amount_nano, reason)
+    if entry.kind in NOT_REVERSED:
+        raise PostingRefused(_("Codes are voided and payments are given back; their entries are not reversed one by one."))
+    check_two_people(actor, AdjustmentRequest.Kind.REVERSAL, entry.amount_nano, approval)
     posting = Posting(
-        uuid7(),
+        transaction_id or uuid7(),
         "reversal",
         entry.to_account_id,
         entry.from_account_id,
@@ -88,11 +119,14 @@ def reverse_entry(*, actor: User, entry: LedgerEntry, reason: str, allow_debt: b
 
 
 @transaction.atomic
-def set_credit_limit(*, actor: User, purse: LedgerAccount, limit_nano: int, reason: str) -> None:
+def set_credit_limit(
+    *, actor: User, purse: LedgerAccount, limit_nano: int, reason: str, approval: AdjustmentRequest | None = None
+) -> None:
     """How far calls may draw a purse below zero."""
     require(actor, "ledger.adjust")
     if limit_nano < 0 or not reason.strip():
         raise InvalidInput(_("A credit limit is not negative and has a reason."))
+    check_two_people(actor, AdjustmentRequest.Kind.CREDIT_LIMIT, limit_nano, approval)
     before = purse.credit_limit_nano
     # The floor never rises above what open holds and debt have taken already.
     LedgerAccount.objects.filter(pk=purse.pk, is_purse=True).update(
@@ -114,6 +148,11 @@ def _needs(amount_nano: int, reason: str) -> None:
         raise InvalidInput(_("The amount must be greater than zero."))
     if not reason.strip():
         raise InvalidInput(_("Give a reason."))
+
+
+def _is_booked(transaction_id: UUID | None) -> bool:
+    """Whether the act is in the ledger already: a repetition books nothing and needs nobody."""
+    return transaction_id is not None and LedgerEntry.objects.filter(transaction_id=transaction_id).exists()
 
 
 def _post(actor: User, posting: Posting, purse: LedgerAccount, action: str) -> PostingResult:

@@ -15,7 +15,8 @@ from accounts.rights import require
 from billing.exports import table_response
 from billing.forms import LedgerFilterForm, TopUpForm
 from billing.house import LedgerFilters, ledger_entries, ledger_overview
-from billing.services.money import top_up as book_top_up
+from billing.models import AdjustmentRequest
+from billing.services.approvals import top_up_or_ask
 from billing.views.calls import chips
 from billing.views.home import Asked
 from config.foundation.errors import PortalError
@@ -55,7 +56,7 @@ def top_up(request: Asked) -> HttpResponse:
         data = form.cleaned_data
         payer = data["to"]
         try:
-            result = book_top_up(
+            result = top_up_or_ask(
                 actor=request.user,
                 amount_nano=data["amount"],
                 reason=data["reason"],
@@ -65,6 +66,9 @@ def top_up(request: Asked) -> HttpResponse:
         except PortalError as refused:
             form.add_error(None, refused.message)
         else:
+            if isinstance(result, AdjustmentRequest):
+                messages.info(request, _("So large a top-up needs a second person. Your request waits for one."))
+                return redirect("approval_detail", result.pk)
             words = {"amount": format_usd(data["amount"]), "who": payer, "entry": result.entry_id}
             if result.status == "posted":
                 messages.success(request, _("%(amount)s was booked to %(who)s, entry %(entry)s.") % words)

@@ -15,7 +15,7 @@ from billing.forms import RedeemForm
 from billing.models import LedgerAccount, LedgerEntry
 from billing.selectors import Balance, LedgerLine, balance_of, ledger_lines
 from billing.services.codes import redeem_code
-from billing.services.errors import CodeNotUsable
+from billing.services.errors import CodeLimitReached, CodeNotUsable, TooManyGuesses
 from billing.views.home import Asked
 from config.foundation.money import decimal_usd, format_usd
 
@@ -54,11 +54,17 @@ def code_redeem(request: Asked) -> HttpResponse:
     form = RedeemForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            nano = redeem_code(actor=request.user, presented=form.cleaned_data["code"])
+            code = redeem_code(actor=request.user, presented=form.cleaned_data["code"])
+        except (CodeLimitReached, TooManyGuesses) as refused:
+            form.add_error("code", refused.message)
         except CodeNotUsable:
             form.add_error("code", _("This code is not known, was used, was withdrawn or has run out. Nothing was changed."))
         else:
-            messages.success(request, _("%(amount)s was added to your prepaid purse.") % {"amount": format_usd(nano)})
+            amount = {"amount": format_usd(code.amount_nano)}
+            if code.purse_kind == "bonus":
+                messages.success(request, _("%(amount)s was added to your bonus purse.") % amount)
+            else:
+                messages.success(request, _("%(amount)s was added to your prepaid purse.") % amount)
             return redirect("billing")
     return render(request, "billing/code_redeem.html", {"form": form})
 

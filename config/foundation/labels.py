@@ -100,7 +100,29 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         ),
     ),
     "posting": _fields(operator=("entry_id transaction_id kind status", "answers those who book")),
-    "redeemed": _fields(customer=("amount", "the person's own code")),
+    "redeemed": _fields(customer=("amount purse_kind", "the person's own code")),
+    "code_batch": _fields(
+        operator=(
+            "id name purse_kind amount code_count expires_at ends max_per_person note created_at created_by exported_at states",
+            "what was given out, and by whom",
+        ),
+        secret=("codes", "the clear codes are in one answer, the one that takes them"),
+    ),
+    "code_state": _fields(operator=("state count amount", "what was given out")),
+    "code": _fields(
+        operator=("id tail state amount purse_kind used_at used_by", "the tail tells codes apart"),
+    ),
+    "codes_changed": _fields(operator=("count", "answers those who manage codes")),
+    "revaluation": _fields(
+        operator=("count paused_count old_total new_total difference is_done request_id", "answers those who manage codes")
+    ),
+    "approval": _fields(
+        operator=(
+            "id kind state amount purse_id entry_id batch_id reason evidence_url requested_by requested_at is_alone "
+            "decided_by decided_at decision_note by_override transaction_id",
+            "who asked and who said yes is for those who may say it",
+        ),
+    ),
     "usage": _fields(customer=("user_id days models total", "the person's own usage")),
     "usage_day": _fields(
         customer=(

@@ -36,6 +36,10 @@ SPECTACULAR_SETTINGS = {
         "ImportIssueKindEnum": "migrations_center.models.ImportIssue.Kind",
         "WaveStateEnum": "migrations_center.models.Wave.State",
         "WaveMemberStateEnum": "migrations_center.models.WaveMember.State",
+        "CodeStateEnum": "billing.models.RedemptionCode.State",
+        "CodePurseEnum": "billing.models.CodeBatch.PurseKind",
+        "ApprovalKindEnum": "billing.models.AdjustmentRequest.Kind",
+        "ApprovalStateEnum": "billing.models.AdjustmentRequest.State",
         "OutcomeEnum": "config.foundation.outcomes.Outcome",
     },
     "POSTPROCESSING_HOOKS": [

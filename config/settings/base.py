@@ -143,6 +143,11 @@ HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
 LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)
 DATABASES["default"]["OPTIONS"]["options"] = f"-c portal.late_event_days={LATE_EVENT_DAYS}"
 UPSTREAM_TIMEOUT_SECONDS = env.number("UPSTREAM_TIMEOUT_SECONDS", 600)
+# Wrong redemption codes a person may type in ten minutes.
+CODE_GUESSES = env.number("CODE_GUESSES", 10)
+# Up to how many US dollars one person may correct, or book as money that came in (in any 24 hours), without a second person.
+ADJUST_ALONE_USD = env.number("ADJUST_ALONE_USD", 0)
+TOP_UP_ALONE_USD = env.number("TOP_UP_ALONE_USD", 1000)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")
 # Keys that seal upstream credentials, newest first.

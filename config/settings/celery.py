@@ -24,6 +24,8 @@ CELERY_BEAT_SCHEDULE = {
     "low-balance": {"task": "billing.tasks.check_low_balances_task", "schedule": timedelta(seconds=30)},
     # Two hours into the month of each zone at the latest, and again for what a dead worker left.
     "issue-statements": {"task": "billing.tasks.issue_due_statements_task", "schedule": timedelta(hours=1)},
+    "expire-codes": {"task": "billing.tasks.expire_codes_task", "schedule": timedelta(minutes=1)},
+    "ended-overrides": {"task": "billing.tasks.note_ended_overrides_task", "schedule": timedelta(minutes=1)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
     "quota-reviews": {"task": "keys.tasks.notice_due_reviews_task", "schedule": timedelta(hours=1)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},

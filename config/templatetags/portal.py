@@ -48,7 +48,8 @@ STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(["rate_limited", "no_balance", "cancelled", "client_error", "unsupported_input", "no_rights"], "warn"),
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
     **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
-    **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out"], "quiet"),
+    **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out", "void"], "quiet"),
+    **dict.fromkeys(["withdrawn"], "quiet"),
     **dict.fromkeys(
         [
             "queued",

@@ -11,6 +11,9 @@ from django.utils import timezone
 from accounts.models import Group, GroupMembership, OutboundMail, Role, User
 from accounts.services import invitations, people, teams
 from billing.models import (
+    AdjustmentRequest,
+    BreakGlass,
+    CodeBatch,
     GroupBook,
     GroupMultiplier,
     Hold,
@@ -155,6 +158,21 @@ def _money(tag: str, world: World, customer: User) -> None:
     code = RedemptionCode.objects.create(
         digest=uuid.uuid4().bytes * 2, pepper_number=1, tail=f"c{tag[:3]:0>3}", amount_nano=7_000_000_000
     )
+    # Somebody who is none of the people that look at it: nobody decides about what they asked for.
+    maker = User.objects.create_user(username=f"second-finance-{tag}", role=Role.FINANCE, is_staff=True)
+    batch = CodeBatch.objects.create(name=f"Batch {tag}", purse_kind="bonus", amount_nano=10**9, code_count=1, created_by=maker)
+    approval = AdjustmentRequest.objects.create(
+        kind="adjustment", purse=purse, amount_nano=10**9, reason="typed wrong", requested_by=maker
+    )
+    override = BreakGlass.objects.create(
+        user=world.people[Role.ADMIN],
+        reason="nobody else is there",
+        opened_at=now,
+        expires_at=now + timedelta(minutes=30),
+        reviewed_at=now,
+        reviewed_by=maker,
+    )
+    world.things |= {"code_batch": batch, "approval": approval, "override": override}
     request_id = uuid7()
     call = RequestLog.objects.create(
         id=request_id,

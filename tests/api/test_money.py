@@ -69,12 +69,15 @@ def test_money_input_that_is_not_exact_is_refused_and_books_nothing(
     assert LedgerEntry.objects.count() == count
 
 
-def test_what_the_service_refuses_keeps_its_code(world: World, finance: APIClient) -> None:
+def test_what_the_service_refuses_keeps_its_code(world: World, finance: APIClient, caller: Callable[[str], APIClient]) -> None:
     purse = world.things["account"]
     zero = finance.post("/api/portal/adjustments/", {"purse_id": purse.pk, "amount": "0", "reason": "x"}, format="json")
     assert error_of(zero) == (422, "invalid_input")
     body = {"purse_id": purse.pk, "amount": "-1000000", "reason": "x"}
-    assert error_of(finance.post("/api/portal/adjustments/", body, format="json")) == (402, "insufficient_balance")
+    asked = finance.post("/api/portal/adjustments/", body, format="json")
+    assert (asked.status_code, asked.json()["state"]) == (202, "open")
+    decided = caller(Role.ADMIN).post(f"/api/portal/approvals/{asked.json()['id']}/approve/", {}, format="json")
+    assert error_of(decided) == (402, "insufficient_balance")
     house = LedgerAccount.objects.get(kind="cash")
     body = {"purse_id": house.pk, "amount": "1", "reason": "x"}
     assert error_of(finance.post("/api/portal/adjustments/", body, format="json")) == (404, "not_found")
@@ -85,15 +88,21 @@ def test_what_the_service_refuses_keeps_its_code(world: World, finance: APIClien
     assert error_of(finance.put("/api/portal/top-ups/", {}, format="json")) == (405, "method_not_allowed")
 
 
-def test_balance_lines_and_reversal(world: World, finance: APIClient) -> None:
+def test_balance_lines_and_reversal(world: World, finance: APIClient, caller: Callable[[str], APIClient]) -> None:
     person = world.people[Role.DEVELOPER]
     body = {"user_id": person.pk, "amount": "3", "reason": "start"}
     finance.post("/api/portal/top-ups/", body, format="json")
     entry_id = finance.post("/api/portal/top-ups/", body, format="json").json()["entry_id"]
-    reversed_once = finance.post(f"/api/portal/ledger-entries/{entry_id}/reverse/", {"reason": "typo"}, format="json")
-    assert reversed_once.status_code == 201
-    again = finance.post(f"/api/portal/ledger-entries/{entry_id}/reverse/", {"reason": "typo"}, format="json")
-    assert error_of(again) == (409, "already_reversed")
+    asked = [
+        finance.post(f"/api/portal/ledger-entries/{entry_id}/reverse/", {"reason": "typo"}, format="json") for _n in range(2)
+    ]
+    assert [answer.status_code for answer in asked] == [202, 202]
+    first, again = (f"/api/portal/approvals/{answer.json()['id']}/approve/" for answer in asked)
+    assert error_of(finance.post(first, {}, format="json")) == (403, "same_person")
+    admin = caller(Role.ADMIN)
+    assert admin.post(first, {}, format="json").json()["state"] == "done"
+    assert error_of(admin.post(first, {}, format="json")) == (409, "already_decided")
+    assert error_of(admin.post(again, {}, format="json")) == (409, "already_reversed")
     lines = finance.get("/api/portal/ledger-entries/", {"user_id": person.pk}).json()
     assert [(line["kind"], line["amount"], line["balance_after"]) for line in lines["results"]] == [
         ("reversal", "-3.000000000", "3.000000000"),

@@ -77,6 +77,21 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST codes/redeem/": (EVERYBODY, NOBODY),
     "GET calls/": (EVERYBODY, NOBODY),
     "GET calls/{call}/": (PEOPLE, OTHERS),
+    "POST adjustments/credit-limit/": (MONEY, NOBODY),
+    "GET code-batches/": (MONEY, NOBODY),
+    "POST code-batches/": (MONEY, NOBODY),
+    "GET code-batches/{batch}/": (MONEY, NOBODY),
+    "GET code-batches/{batch}/codes/": (MONEY, NOBODY),
+    "POST code-batches/{batch}/take/": (MONEY, NOBODY),
+    "POST code-batches/{batch}/pause/": (MONEY, NOBODY),
+    "POST code-batches/{batch}/resume/": (MONEY, NOBODY),
+    "POST code-batches/{batch}/void/": (MONEY, NOBODY),
+    "POST code-batches/{batch}/revalue/": (MONEY, NOBODY),
+    "GET approvals/": (MONEY, NOBODY),
+    "GET approvals/{approval}/": (MONEY, NOBODY),
+    "POST approvals/{approval}/approve/": (MONEY, NOBODY),
+    "POST approvals/{approval}/refuse/": (MONEY, NOBODY),
+    "POST approvals/{approval}/withdraw/": (MONEY, NOBODY),
     "GET prices/": (EVERYBODY, NOBODY),
     "GET price-books/": (PRICES, NOBODY),
     "GET price-versions/": (PRICES, NOBODY),
@@ -102,6 +117,7 @@ BODIES = {
     "PATCH groups/{group}/members/{person}/": {"team_role": "member"},
     "PATCH keys/{key}/": {"name": "other"},
     "PUT keys/{key}/limit/": {"limit": "1.5"},
+    "POST approvals/{approval}/refuse/": {"note": "no"},
 }
 
 
@@ -111,6 +127,8 @@ def addresses(world: World) -> dict[str, str]:
     return {
         **{name: str(pk) for name, pk in numbers.items()},
         "person": str(things["customer"].pk),
+        "batch": str(things["code_batch"].pk),
+        "approval": str(things["approval"].pk),
         "entry": str(things["ledger_entry"].pk),
         "price_version": str(things["price_version"].pk),
     }

@@ -15,6 +15,7 @@ from accounts.models import User
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
+from tests.browser.desk import desk_of
 from tests.pages.conftest import PASSWORD, World, build_world, one_call
 
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), "")
@@ -57,6 +58,15 @@ PAGES = [
     ("home-finance", "fin", "/"),
     ("ledger", "fin", "/finance/ledger/"),
     ("top-up", "fin", "/finance/top-up/"),
+    ("code-batches", "fin", "/finance/codes/"),
+    ("code-batch", "fin", "/finance/codes/{batch}/"),
+    ("code-batch-new", "fin", "/finance/codes/new/"),
+    ("code-batch-void", "fin", "/finance/codes/{batch}/void/"),
+    ("code-batch-worth", "fin", "/finance/codes/{batch}/revalue/"),
+    ("approvals", "fin", "/finance/approvals/"),
+    ("approval", "fin", "/finance/approvals/{approval}/"),
+    ("adjust", "fin", "/finance/adjust/"),
+    ("override", "root", "/finance/override/"),
 ]
 
 pytestmark = [
@@ -73,7 +83,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
     _fill(world)
     failed = one_call(world.alice, world.key, outcome="no_balance", status=402, error_code="insufficient_quota")
     fold_usage()
-    return {"call": world.call_id.hex, "key": str(world.key.pk), "failed": failed.hex}
+    return {"call": world.call_id.hex, "key": str(world.key.pk), "failed": failed.hex, **desk_of(world)}
 
 
 def _fill(world: World) -> None:

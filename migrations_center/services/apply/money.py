@@ -194,6 +194,10 @@ def _update_code(work: Apply, plan: CodePlan, known: KnownRow, equity: int, liab
     code = RedemptionCode.objects.get(pk=known.target_id)
     before = figures.get("fields", {})
     current = {name: getattr(code, name) for name in plan.carried.wanted}
+    if code.state in (RedemptionCode.State.VOID, RedemptionCode.State.EXPIRED):
+        # It ended here and nothing is owed on it any more.
+        work.update_row(known, plan.carried.digest(), figures)
+        return []
     if code.state == RedemptionCode.State.USED and before["state"][1] != plan.carried.stored()["state"][1]:
         work.update_row(known, plan.carried.digest(), figures)
         return []

@@ -1,0 +1,20 @@
+"""Pages of the desk of finance: codes, approvals and payments."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from billing.views import approvals, codes
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("finance/codes/", codes.code_batch_list, name="code_batch_list"),
+    path("finance/codes/new/", codes.code_batch_create, name="code_batch_create"),
+    path("finance/codes/<uuid:batch_id>/", codes.code_batch_detail, name="code_batch_detail"),
+    path("finance/codes/<uuid:batch_id>/download/", codes.code_batch_download, name="code_batch_download"),
+    path("finance/codes/<uuid:batch_id>/revalue/", codes.code_batch_revalue, name="code_batch_revalue"),
+    path("finance/codes/<uuid:batch_id>/<str:verb>/", codes.code_batch_change, name="code_batch_change"),
+    path("finance/approvals/", approvals.approval_list, name="approval_list"),
+    path("finance/approvals/<int:request_id>/", approvals.approval_detail, name="approval_detail"),
+    path("finance/adjust/", approvals.adjustment_create, name="adjustment_create"),
+    path("finance/override/", approvals.override_open, name="override_open"),
+    path("finance/override/<int:override_id>/", approvals.override_detail, name="override_detail"),
+    path("finance/override/<int:override_id>/close/", approvals.override_close, name="override_close"),
+]

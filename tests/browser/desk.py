@@ -1,0 +1,26 @@
+"""What lies on finance's desk, for the pictures: codes in every state and requests that wait."""
+
+from billing.services import approvals, code_batches, codes, ledger
+from tests.pages.conftest import DOLLAR, World
+
+
+def desk_of(world: World) -> dict[str, str]:
+    """Fill the desk; gives what the addresses of the gallery name."""
+    new = code_batches.NewBatch("Spring campaign of the northern region", 24, 5 * DOLLAR, "bonus", "SPRING", max_per_person=1)
+    batch = code_batches.create_batch(actor=world.finance, new=new)
+    (first, *_rest) = code_batches.take_codes(actor=world.finance, batch=batch)
+    codes.redeem_code(actor=world.bob, presented=first)
+    some = batch.codes.filter(pk__in=list(batch.codes.filter(state="unused").values_list("pk", flat=True)[:3]))
+    code_batches.set_codes_state(actor=world.finance, codes=some, to="disabled", reason="seen on a forum")
+    code_batches.create_batch(actor=world.finance, new=code_batches.NewBatch("Reseller, May", 10, 20 * DOLLAR, "prepaid"))
+    purse = ledger.purse_for(user=world.alice)
+    asked = approvals.ask(
+        actor=world.admin,
+        kind="adjustment",
+        purse=purse,
+        amount_nano=-3 * DOLLAR // 2,
+        reason="charged twice on 3 May, see the ticket",
+        evidence_url="https://tickets.example.org/4711",
+    )
+    approvals.ask(actor=world.finance, kind="credit_limit", purse=purse, amount_nano=50 * DOLLAR, reason="contract of June")
+    return {"batch": str(batch.pk), "approval": str(asked.pk)}
