@@ -66,6 +66,7 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("billing.RequestLog", "list_alt"),
             ("gateway.RelayInstance", "router"),
             ("gateway.OldEntry", "door_back"),
+            ("gateway.EntryPoint", "door_front"),
         ),
     ),
     (

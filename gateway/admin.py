@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.foundation.admin import PortalAdmin, ReadOnlyAdmin
-from gateway.models import OldEntry, RelayInstance
+from gateway.models import EntryPoint, OldEntry, RelayInstance
 from gateway.services import remember_old_entry
 
 
@@ -59,3 +59,15 @@ class RelayInstanceAdmin(ReadOnlyAdmin):
     search_fields = ("name",)
     ordering = ("-seen_at",)
     fields = ("name", "started_at", "seen_at", "config_version", "open_calls")
+
+
+@admin.register(EntryPoint)
+class EntryPointAdmin(ReadOnlyAdmin):
+    """The register of entries; it is changed on its own page."""
+
+    view_right = "migrations.view"
+    list_display = ("name", "url", "side", "family", "environment", "owner", "state")
+    list_filter = ("side", "state", "environment")
+    search_fields = ("name", "url")
+    list_select_related = ("owner",)
+    fields = ("name", "url", "side", "family", "environment", "owner", "state", "note", "created_at")

@@ -1,5 +1,6 @@
 """Old entries (the gateways people come from) and which key belongs to which; relay instances that report in."""
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -53,3 +54,86 @@ class RelayInstance(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EntryPoint(models.Model):
+    """A line of the register of entries: an address that clients call, or called before the move."""
+
+    class Family(models.TextChoices):
+        OPENAI = "openai", _("OpenAI")
+        ANTHROPIC = "anthropic", _("Anthropic")
+        ONE_API = "one_api", _("One API")
+        NEW_API = "new_api", _("New API")
+        OTHER = "other", _("another one")
+
+    class Environment(models.TextChoices):
+        PRODUCTION = "production", _("production")
+        STAGING = "staging", _("staging")
+        TEST = "test", _("test")
+
+    class Side(models.TextChoices):
+        OLD = "old", _("old entry")
+        NEW = "new", _("new entry")
+
+    class State(models.TextChoices):
+        LIVE = "live", _("live")
+        OBSERVING = "observing", _("observing")
+        SUNSET = "sunset", _("sunset")
+        CLOSED = "closed", _("closed")
+
+    name = models.CharField(_("name"), max_length=128)
+    url = models.CharField(
+        _("address"), max_length=500, help_text=_("What stands in the clients, such as https://gateway.example.org/v1.")
+    )
+    # Host, with the port where it is not the usual one: what a client's request is recognised by.
+    host = models.CharField(max_length=260, editable=False, db_index=True)
+    # The address in one spelling: the same entry cannot be registered twice.
+    address = models.CharField(max_length=500, unique=True, editable=False)
+    family = models.CharField(_("protocol"), max_length=16, choices=Family.choices, default=Family.OPENAI)
+    environment = models.CharField(_("environment"), max_length=16, choices=Environment.choices, default=Environment.PRODUCTION)
+    side = models.CharField(_("side"), max_length=8, choices=Side.choices, default=Side.NEW)
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.LIVE)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="entries_owned", verbose_name=_("owner")
+    )
+    note = models.CharField(_("note"), max_length=255, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("entry")
+        verbose_name_plural = _("entries")
+        ordering = ("side", "environment", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EntrySighting(models.Model):
+    """Calls of a key at an entry on a UTC day, by client and by the route the key had; counted by the relay.
+
+    ``entry`` is empty for a host that is not in the register.
+    """
+
+    day_on = models.DateField(_("day"))
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="sightings", verbose_name=_("key"))
+    entry = models.ForeignKey(
+        EntryPoint, null=True, on_delete=models.SET_NULL, related_name="sightings", verbose_name=_("entry")
+    )
+    route = models.CharField(_("route"), max_length=8)
+    client_family = models.CharField(_("client"), max_length=32, blank=True)
+    call_count = models.BigIntegerField(_("calls"), default=0)
+    first_at = models.DateTimeField(_("first seen"))
+    last_at = models.DateTimeField(_("last seen"))
+
+    class Meta:
+        verbose_name = _("sighting")
+        verbose_name_plural = _("sightings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "day_on", "entry", "route", "client_family"], name="entry_sighting_once", nulls_distinct=False
+            )
+        ]
+        indexes = [models.Index(fields=["entry", "route", "-last_at"], name="entry_sighting_last")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.day_on}: {self.call_count}"

@@ -1,9 +1,11 @@
 """Reads that need a decision: what would become of a call, and which relays are alive."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from accounts.rights import require
@@ -13,7 +15,8 @@ from gateway.contract.loading import load_key, load_snapshot
 from gateway.contract.resolve import callable_models, resolve
 from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import Ask, Decision, KeyView
-from gateway.models import OldEntry, RelayInstance
+from gateway.models import EntryPoint, EntrySighting, OldEntry, RelayInstance
+from keys.models import ApiKey
 from keys.selectors import key_for
 
 ALIVE = timedelta(seconds=30)
@@ -65,3 +68,59 @@ def relays(actor: User) -> QuerySet[RelayInstance]:
 def old_entries(actor: User) -> QuerySet[OldEntry]:
     require(actor, "migrations.view")
     return OldEntry.objects.order_by("name")
+
+
+def entries_for(actor: User) -> QuerySet[EntryPoint]:
+    """The register of entries, with the calls seen at each in the last day."""
+    require(actor, "migrations.view")
+    yesterday = (now() - timedelta(days=1)).date()
+    recent = Q(sightings__day_on__gte=yesterday)
+    return EntryPoint.objects.select_related("owner").annotate(
+        recent_count=Coalesce(Sum("sightings__call_count", filter=recent), 0), last_at=Max("sightings__last_at")
+    )
+
+
+def entry_for(actor: User, entry_id: int) -> EntryPoint:
+    """One line of the register; raises NotFound."""
+    entry = entries_for(actor).filter(pk=entry_id).first()
+    if entry is None:
+        raise NotFound
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Calls of a key at an entry with one client, over all days that were asked for."""
+
+    key: ApiKey
+    client_family: str
+    route: str
+    call_count: int
+    first_at: datetime
+    last_at: datetime
+
+
+def sightings_at(
+    actor: User, entry: EntryPoint, *, route: str = "", since: date | None = None, limit: int = 200
+) -> list[Sighting]:
+    """Who was seen at an entry, the latest first."""
+    require(actor, "migrations.view")
+    return sightings(EntrySighting.objects.filter(entry=entry), route=route, since=since, limit=limit)
+
+
+def sightings(rows: QuerySet[EntrySighting], *, route: str = "", since: date | None = None, limit: int = 200) -> list[Sighting]:
+    """Days added up per key, client and route; whether the caller may look has been decided."""
+    if route:
+        rows = rows.filter(route=route)
+    if since:
+        rows = rows.filter(day_on__gte=since)
+    found = list(
+        rows.values("key_id", "client_family", "route")
+        .annotate(calls=Sum("call_count"), first=Min("first_at"), last=Max("last_at"))
+        .order_by("-last")[:limit]
+    )
+    keys = ApiKey.objects.select_related("owner", "team").prefetch_related("secrets").in_bulk({row["key_id"] for row in found})
+    return [
+        Sighting(keys[row["key_id"]], row["client_family"], row["route"], row["calls"], row["first"], row["last"])
+        for row in found
+    ]

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("migrations/plans/new/", views.plan_create, name="plan_create"),
     path("migrations/plans/<int:plan_id>/", views.plan_detail, name="plan_detail"),
     path("migrations/plans/<int:plan_id>/waves/new/", views.wave_create, name="wave_create"),
+    path("migrations/still-on-the-old-entry/", views.leftover_list, name="leftover_list"),
     path("migrations/waves/", views.wave_list, name="wave_list"),
     path("migrations/waves/<int:wave_id>/", views.wave_detail, name="wave_detail"),
     path("migrations/waves/<int:wave_id>/progress/", views.wave_progress, name="wave_progress"),

@@ -19,10 +19,12 @@ from accounts.selectors import mail_for
 from accounts.services.mail import resend_mail
 from accounts.views.common import person, show_refusal
 from config.foundation.errors import PortalError
+from gateway.selectors import entries_for
 from gateway.services import remember_old_entry
 from migrations_center import present_waves, selectors_waves
 from migrations_center.forms_waves import MemberFilterForm, PlanForm, WaveForm
 from migrations_center.models import Wave, WaveNotice
+from migrations_center.selectors_leftovers import leftovers_for
 from migrations_center.services import plans, waves
 
 MANAGE = "migrations.manage"
@@ -90,6 +92,17 @@ def plan_detail(request: HttpRequest, plan_id: int) -> HttpResponse:
         "may_manage": may(user, MANAGE),
     }
     return render(request, "migrations_center/plan_detail.html", context)
+
+
+@login_required
+def leftover_list(request: HttpRequest) -> HttpResponse:
+    leftovers = leftovers_for(person(request))
+    context = {
+        "leftovers": leftovers,
+        "people_count": len({line.member.user_id for line in leftovers}),
+        "has_old_entry": entries_for(person(request)).filter(side="old").exists(),
+    }
+    return render(request, "migrations_center/leftover_list.html", context)
 
 
 @login_required

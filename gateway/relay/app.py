@@ -163,6 +163,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     if view is None:
         await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else NOT_FOUND)
         return
+    runtime.sightings.note(view.id, view.route, exchange)
     if view.route == "old":
         await _to_old_entry(runtime, call, exchange, snapshot, view, presented, method, path)
     elif is_call:

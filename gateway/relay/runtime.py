@@ -21,6 +21,7 @@ from gateway.relay.exchange import Exchange, HeaderList
 from gateway.relay.key_cache import KeyCache
 from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.recorder import LastUse, Recorder
+from gateway.relay.sightings import Sightings
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Runtime:
         self.config = ConfigStore(self.keys.forget)
         self.recorder = Recorder()
         self.last_use = LastUse()
+        self.sightings = Sightings()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
         self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
@@ -76,6 +78,7 @@ class Runtime:
         self._tasks = [
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
+            asyncio.create_task(self._every(LAST_USE_SECONDS, self.sightings.tell)),
             asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
         ]
 
@@ -92,6 +95,7 @@ class Runtime:
         await self.limits.stop()
         await self.recorder.stop(STOP_SECONDS)
         await self.last_use.stop()
+        await self.sightings.stop()
         with contextlib.suppress(DatabaseGone, psycopg.Error):
             await self._line.run(FAREWELL_SQL, (self.name,))
         await self._line.close()

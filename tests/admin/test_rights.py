@@ -40,6 +40,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str], str]] = {
     "billing.requestlog": ({ADMIN, OPS, SUPPORT, FINANCE}, set(), set(), "call"),
     "gateway.oldentry": ({ADMIN, OPS}, {ADMIN, OPS}, {ADMIN, OPS}, "old_entry"),
     "gateway.relayinstance": ({ADMIN, OPS}, set(), set(), "relay"),
+    "gateway.entrypoint": ({ADMIN, OPS, SUPPORT, FINANCE}, set(), set(), "entry_point"),
     "migrations_center.source": ({ADMIN, OPS}, set(), set(), "source"),
     "migrations_center.importrun": ({ADMIN, OPS, SUPPORT, FINANCE}, set(), set(), "run"),
     "migrations_center.plan": ({ADMIN, OPS, SUPPORT, FINANCE}, set(), set(), "plan"),

@@ -27,7 +27,7 @@ from billing.models import (
 )
 from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
-from gateway.models import OldEntry, RelayInstance
+from gateway.models import EntryPoint, OldEntry, RelayInstance
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
 from migrations_center.models import ImportIssue, ImportRun, Plan, Source, Wave, WaveEvent, WaveMember
@@ -195,6 +195,13 @@ def _money(tag: str, world: World, customer: User) -> None:
 def _migration(tag: str, world: World, customer: User) -> None:
     old_entry = OldEntry.objects.create(name=f"old {tag}", base_url=f"https://old-{tag}.example.org")
     relay = RelayInstance.objects.create(name=f"relay-{tag}", started_at=timezone.now(), seen_at=timezone.now())
+    entry_point = EntryPoint.objects.create(
+        name=f"entry {tag}",
+        url=f"https://{tag}.example.org",
+        host=f"{tag}.example.org",
+        address=f"{tag}.example.org",
+        owner=world.people[Role.OPS],
+    )
     source = Source.objects.create(
         code=f"source-{tag}", name=f"Source {tag}", product="one_api", kind="file", fingerprint=tag, old_entry=old_entry
     )
@@ -207,6 +214,7 @@ def _migration(tag: str, world: World, customer: User) -> None:
     world.things |= {
         "old_entry": old_entry,
         "relay": relay,
+        "entry_point": entry_point,
         "source": source,
         "run": run,
         "plan": plan,
