@@ -60,10 +60,10 @@ class EntryPoint(models.Model):
     """A line of the register of entries: an address that clients call, or called before the move."""
 
     class Family(models.TextChoices):
-        OPENAI = "openai", _("OpenAI")
-        ANTHROPIC = "anthropic", _("Anthropic")
-        ONE_API = "one_api", _("One API")
-        NEW_API = "new_api", _("New API")
+        OPENAI = "openai", "OpenAI"
+        ANTHROPIC = "anthropic", "Anthropic"
+        ONE_API = "one_api", "One API"
+        NEW_API = "new_api", "New API"
         OTHER = "other", _("another one")
 
     class Environment(models.TextChoices):

@@ -9,6 +9,8 @@ import pytest
 from accounts.models import OutboundMail, Role, User
 from accounts.services import invitations, people, teams
 from config.foundation.clock import now
+from gateway.models import EntryPoint, EntrySighting
+from gateway.services import register_entry
 from keys.models import ApiKey
 from migrations_center.models import Wave
 from migrations_center.services import notices, switching, waves
@@ -42,6 +44,10 @@ PAGES = [
     ("plan", "root", "/migrations/plans/{plan}/"),
     ("plan-new", "root", "/migrations/plans/new/"),
     ("waves", "root", "/migrations/waves/"),
+    ("still-on-the-old-entry", "root", "/migrations/still-on-the-old-entry/"),
+    ("entries", "root", "/entries/"),
+    ("entry-new", "root", "/entries/new/"),
+    ("entry", "root", "/entries/{entry}/"),
     ("wave-new", "root", "/migrations/plans/{plan}/waves/new/"),
     ("wave-gone-back", "root", "/migrations/waves/{back}/"),
     ("wave-observing", "root", "/migrations/waves/{observing}/"),
@@ -75,6 +81,22 @@ def told(town: Town, wave: Wave) -> Wave:
     waves.mark_ready(actor=town.ops, wave=wave, reason="all green")
     notices.notify(actor=town.ops, wave=wave)
     return wave
+
+
+def _register(town: Town, root: User) -> EntryPoint:
+    """Two entries, one of them still called by somebody who was switched."""
+    places = {"family": "one_api", "environment": "production", "note": ""}
+    name = "The gateway of the translation office in the old building"
+    old = register_entry(
+        actor=root, owner=root, name=name, url="https://old.example.org:8443/v1", side="old", state="observing", **places
+    )
+    register_entry(actor=root, owner=root, name="New", url="https://new.example.org/v1", side="new", state="live", **places)
+    at = now()
+    EntrySighting.objects.create(
+        key=town.keys["cid"], entry=old, route="new", client_family="Cherry Studio", call_count=1234, first_at=at, last_at=at,
+        day_on=at.date(),
+    )  # fmt: skip
+    return old
 
 
 @pytest.fixture
@@ -119,11 +141,13 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
     from tests.accounts.test_people import link_in
 
     token = link_in(OutboundMail.objects.get(to_address="newcomer@example.org"))
+    entry = _register(town, root)
     named = {"back": back, "observing": observing, "notified": notified, "switching": moving, "draft": draft, "empty": empty}
     numbers = {name: str(wave.pk) for name, wave in named.items()}
     return {
         **numbers,
         "plan": str(plan.pk),
+        "entry": str(entry.pk),
         "team": str(team.pk),
         "person": str(town.people["kim"].pk),
         "mail": str(failed.pk),  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0004_notify_call_limits'),
+        ('gateway', '0006_notify_access_rules'),
         ('keys', '0003_call_limits'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
