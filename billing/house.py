@@ -56,7 +56,7 @@ def ledger_entries(actor: User, filters: LedgerFilters, before: int | None = Non
 
 def ledger_overview(actor: User) -> Overview:
     require(actor, "ledger.view")
-    purses = LedgerAccount.objects.filter(is_purse=True)
+    purses = LedgerAccount.objects.filter(is_purse=True, currency="USD")
     sums = purses.aggregate(owed=Sum("balance_nano"), held=Sum("held_nano"))
     waiting = purses.filter(is_spendable=False).aggregate(n=Sum("balance_nano"))["n"]
     return Overview(int(sums["owed"] or 0), int(sums["held"] or 0), int(waiting or 0), purses.count())

@@ -72,4 +72,54 @@ DESK = (
         WHERE (e.kind = 'late' AND NOT EXISTS (SELECT 1 FROM billing_deskitem d WHERE d.entry_id = e.id))
            OR (e.kind = 'desk' AND NOT EXISTS (SELECT 1 FROM billing_deskitem d WHERE d.closing_id = e.transaction_id))""",
     ),
+    Invariant(
+        "currency",
+        "Every entry stays within one currency, every currency sums to zero, and what calls draw from is in USD.",
+        """SELECT 'entry ' || e.id, format('from %s to %s', f.currency, t.currency) FROM billing_ledgerentry e
+        JOIN billing_ledgeraccount f ON f.id = e.from_account_id JOIN billing_ledgeraccount t ON t.id = e.to_account_id
+        WHERE f.currency <> t.currency OR (e.kind = 'charge' AND f.currency <> 'USD')
+        UNION ALL
+        SELECT 'currency ' || x.currency, format('sums to %s', sum(x.amount)) FROM (
+            SELECT f.currency, -e.amount_nano AS amount FROM billing_ledgerentry e
+            JOIN billing_ledgeraccount f ON f.id = e.from_account_id
+            UNION ALL
+            SELECT t.currency, e.amount_nano FROM billing_ledgerentry e JOIN billing_ledgeraccount t ON t.id = e.to_account_id
+        ) x GROUP BY x.currency HAVING sum(x.amount) <> 0""",
+    ),
+    Invariant(
+        "conversions",
+        "A conversion is what its rate says: what was given, received and rounded, each booked once.",
+        """SELECT 'conversion ' || c.id, format('gives %s, receives %s, rounding %s; entries %s', c.from_nano, c.to_nano,
+            c.residue_nano, e.booked)
+        FROM billing_currencyconversion c LEFT JOIN (
+            SELECT e.transaction_id, array_agg(e.amount_nano ORDER BY e.n) AS booked FROM billing_ledgerentry e
+            WHERE e.kind = 'conversion' GROUP BY 1
+        ) e ON e.transaction_id = c.id
+        WHERE c.to_nano::numeric + c.residue_nano <> div(c.from_nano::numeric * c.rate_numerator, c.rate_denominator)
+           OR e.booked IS DISTINCT FROM CASE WHEN c.residue_nano = 0 THEN ARRAY[c.from_nano, c.to_nano]
+               ELSE ARRAY[c.from_nano, c.to_nano, abs(c.residue_nano)] END
+        UNION ALL
+        SELECT 'entry ' || e.id, 'belongs to no conversion' FROM billing_ledgerentry e WHERE e.kind = 'conversion'
+            AND NOT EXISTS (SELECT 1 FROM billing_currencyconversion c WHERE c.id = e.transaction_id)""",
+    ),
+    Invariant(
+        "refunds",
+        "A call is given back to the purses that paid it, never more than each gave, and every act adds up.",
+        """SELECT 'call ' || x.id, format('purse %s gave %s, got back %s', x.purse, x.gave, x.got) FROM (
+            SELECT transaction_id AS id, CASE kind WHEN 'charge' THEN from_account_id ELSE to_account_id END AS purse,
+                coalesce(sum(amount_nano) FILTER (WHERE kind = 'charge'), 0) AS gave,
+                coalesce(sum(amount_nano) FILTER (WHERE kind = 'refund'), 0) AS got
+            FROM billing_ledgerentry WHERE kind IN ('charge', 'refund')
+                AND transaction_id IN (SELECT request_id FROM billing_callrefund)
+            GROUP BY 1, 2
+        ) x WHERE x.got > x.gave
+        UNION ALL
+        SELECT 'call ' || coalesce(r.request_id, e.transaction_id), format('acts %s, entries %s', r.given, e.booked) FROM (
+            SELECT request_id, sum(amount_nano) AS given FROM billing_callrefund GROUP BY 1
+        ) r FULL JOIN (
+            SELECT e.transaction_id, sum(e.amount_nano) AS booked FROM billing_ledgerentry e
+            JOIN billing_ledgeraccount f ON f.id = e.from_account_id AND f.kind = 'revenue'
+            WHERE e.kind = 'refund' GROUP BY 1
+        ) e ON e.transaction_id = r.request_id WHERE r.given IS DISTINCT FROM e.booked""",
+    ),
 )

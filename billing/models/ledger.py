@@ -86,6 +86,8 @@ class LedgerAccount(models.Model):
                 | Q(is_purse=False, balance_nano=0, held_nano=0, user=None, group=None),
                 name="account_purse_or_house",
             ),
+            # Calls are charged in USD.
+            models.CheckConstraint(condition=Q(currency="USD") | Q(is_spendable=False), name="account_spent_in_usd"),
             models.CheckConstraint(condition=Q(held_nano__gte=0), name="account_held_not_negative"),
             models.CheckConstraint(condition=Q(credit_limit_nano__gte=0), name="account_credit_not_negative"),
             models.CheckConstraint(

@@ -63,11 +63,11 @@ class LedgerLine:
 
 
 def balance_of(user: User) -> Balance:
-    return _balance(LedgerAccount.objects.filter(is_purse=True, user=user))
+    return _balance(LedgerAccount.objects.filter(is_purse=True, currency="USD", user=user))
 
 
 def balance_of_group(group: Group) -> Balance:
-    return _balance(LedgerAccount.objects.filter(is_purse=True, group=group))
+    return _balance(LedgerAccount.objects.filter(is_purse=True, currency="USD", group=group))
 
 
 def _balance(accounts: Iterable[LedgerAccount]) -> Balance:
@@ -96,7 +96,7 @@ CROSS JOIN LATERAL (
     (SELECT x.id, x.transaction_id, x.kind, x.amount_nano, x.to_balance_nano, x.booked_at, x.effective_at, x.reason
      FROM billing_ledgerentry x WHERE x.to_account_id = a.id AND x.id < %(before)s ORDER BY x.id DESC LIMIT %(limit)s)
 ) e
-WHERE a.is_purse AND a.user_id = %(user)s
+WHERE a.is_purse AND a.currency = 'USD' AND a.user_id = %(user)s
 ORDER BY e.id DESC, a.id LIMIT %(limit)s
 """
 

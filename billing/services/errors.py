@@ -88,3 +88,9 @@ class OverrideRefused(Conflict):
     """You have an override that nobody has looked at yet. It has to be reviewed before another one."""
 
     code = "override_refused"
+
+
+class RefundTooHigh(Conflict):
+    """This call has no charge left, or less than this, to give back."""
+
+    code = "refund_too_high"

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection, transaction
 from accounts.models import Group, User
 from accounts.services import audit
 from billing.models import LedgerAccount
-from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused
+from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused, RefundTooHigh
 from config.foundation.clock import now
 
 POST_SQL = "SELECT transaction_id, kind, n, status, entry_id FROM billing_post_entries(%s::jsonb)"
@@ -26,7 +26,13 @@ EXPIRE_SQL = "SELECT billing_expire_holds(%s, %s)"
 
 PRIORITY = {"test": 5, "bonus": 10, "subscription": 20, "prepaid": 30, "postpaid": 40}
 LIMIT_STATUSES = frozenset({"key_limit", "member_limit", "group_limit", "person_limit"})
-_ERRORS = {"PB001": EntryMismatch, "PB002": InsufficientBalance, "PB003": AlreadyReversed, "PB004": PostingRefused}
+_ERRORS = {
+    "PB001": EntryMismatch,
+    "PB002": InsufficientBalance,
+    "PB003": AlreadyReversed,
+    "PB004": PostingRefused,
+    "PB005": RefundTooHigh,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +115,38 @@ class CallResult:
     reason: str
 
 
-def house_account(kind: str, origin: str = "") -> LedgerAccount:
-    """The account of the house for ``kind`` and ``origin``, made when missing; safe to call twice at once."""
+def house_account(kind: str, origin: str = "", currency: str = "USD") -> LedgerAccount:
+    """The account of the house for kind, origin and currency, made when missing; safe to call twice at once."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_house_account(%s, %s)", [kind, origin])
+        cursor.execute("SELECT billing_house_account(%s, %s, %s)", [kind, origin, currency])
         (account_id,) = cursor.fetchone()
     return LedgerAccount.objects.get(pk=account_id)
 
 
 def purse_for(
-    *, user: User | None = None, group: Group | None = None, kind: str = "prepaid", origin: str = "", is_spendable: bool = True
+    *,
+    user: User | None = None,
+    group: Group | None = None,
+    kind: str = "prepaid",
+    origin: str = "",
+    is_spendable: bool = True,
+    currency: str = "USD",
 ) -> LedgerAccount:
-    """The purse of a person or team, made when missing; ``is_spendable`` counts only for a new one."""
+    """The purse of a person or team, made when missing; ``is_spendable`` counts only for a new one in USD."""
     if (user is None) == (group is None):
         raise PostingRefused("A purse belongs to one person or to one team.")
-    row = {"user": user, "group": group, "kind": kind, "currency": "USD", "origin": origin}
-    defaults = {"is_purse": True, "is_spendable": is_spendable, "priority": PRIORITY[kind]}
+    row = {"user": user, "group": group, "kind": kind, "currency": currency, "origin": origin}
+    # Calls are charged in USD.
+    can_spend = is_spendable and currency == "USD"
+    defaults = {"is_purse": True, "is_spendable": can_spend, "priority": PRIORITY[kind]}
     purse, _created = LedgerAccount.objects.get_or_create(**row, defaults=defaults)
     return purse
 
 
 def set_spendable(*, actor: User | None, user_ids: Sequence[int], origin: str | None, is_spendable: bool) -> int:
     """Let the purses of these people (of one ``origin``, or all when None) be spent here, or not; gives the number changed."""
-    purses = LedgerAccount.objects.filter(is_purse=True, user_id__in=list(user_ids)).exclude(is_spendable=is_spendable)
+    purses = LedgerAccount.objects.filter(is_purse=True, currency="USD", user_id__in=list(user_ids))
+    purses = purses.exclude(is_spendable=is_spendable)
     if origin is not None:
         purses = purses.filter(origin=origin)
     with transaction.atomic():

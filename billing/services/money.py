@@ -72,7 +72,7 @@ def adjust(
     _needs(abs(amount_nano), reason)
     if not _is_booked(transaction_id):
         check_two_people(actor, AdjustmentRequest.Kind.ADJUSTMENT, amount_nano, approval)
-    house = house_account("adjustment").pk
+    house = house_account("adjustment", currency=purse.currency).pk
     source, target = (house, purse.pk) if amount_nano > 0 else (purse.pk, house)
     posting = Posting(
         transaction_id or uuid7(), "adjustment", source, target, abs(amount_nano), reason=reason[:255], actor_id=actor.pk

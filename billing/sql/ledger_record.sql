@@ -105,7 +105,7 @@ DECLARE
     found_id bigint;
 BEGIN
     SELECT a.id INTO found_id FROM billing_ledgeraccount a
-    WHERE a.is_purse AND (a.kind = 'test') = c.is_test AND (a.user_id = c.user_id OR a.group_id = c.group_id)
+    WHERE a.is_purse AND a.currency = 'USD' AND (a.kind = 'test') = c.is_test AND (a.user_id = c.user_id OR a.group_id = c.group_id)
     ORDER BY a.is_spendable DESC, a.id = ANY (c.account_ids) DESC, a.priority DESC, a.id DESC LIMIT 1;
     IF found_id IS NULL THEN
         INSERT INTO billing_ledgeraccount (kind, user_id, group_id, currency, origin, is_purse, is_spendable, balance_nano,

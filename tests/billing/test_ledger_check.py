@@ -11,9 +11,10 @@ from django.test import override_settings
 
 from accounts.models import Role, User
 from billing.invariants import check_all
-from billing.models import DeskItem, RedemptionCode
+from billing.models import DeskItem, LedgerEntry, RedemptionCode
 from billing.pricing import RuleFigures
-from billing.services import budgets, codes, desk, ledger, money, prices, seals, usage
+from billing.services import budgets, codes, desk, ledger, money, prices, refunds, seals, usage
+from billing.services.conversions import convert
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
@@ -65,7 +66,25 @@ def busy_ledger() -> None:
     for cost in (70, 80):
         too_late(user, cost)
     desk.settle_desk_item(actor=finance, item=DeskItem.objects.get(amount_nano=80), reason="the upstream's bill has it")
+    euros = give_euros(user, 5_000_000_000)
+    convert(
+        actor=finance,
+        user=user,
+        from_currency="EUR",
+        to_currency="USD",
+        amount_nano=euros,
+        rate_numerator=108_517,
+        rate_denominator=100_000,
+        reason="asked",
+    )
+    refunds.refund_call(actor=finance, request_id=LedgerEntry.objects.filter(kind="charge")[0].transaction_id, reason="slow")
     assert seals.seal_entries() > 0
+
+
+def give_euros(user: User, amount: int) -> int:
+    purse = ledger.purse_for(user=user, currency="EUR")
+    ledger.post_entries([ledger.Posting(uuid7(), "top_up", ledger.house_account("cash", currency="EUR").pk, purse.pk, amount)])
+    return amount
 
 
 def too_late(user: User, cost: int) -> None:
@@ -81,7 +100,7 @@ DAMAGE = {
     "chain": "UPDATE billing_ledgerentry SET to_balance_nano = to_balance_nano + 1 WHERE kind = 'top_up' AND amount_nano = 500",
     "floor": "UPDATE billing_ledgeraccount SET floor_nano = -1000000 WHERE kind = 'bonus'",
     "house": "UPDATE billing_ledgeraccount SET seq = 1 WHERE kind = 'revenue'",
-    "held": "UPDATE billing_ledgeraccount SET held_nano = held_nano + 1 WHERE kind = 'prepaid' AND origin = ''",
+    "held": "UPDATE billing_ledgeraccount SET held_nano = held_nano + 1 WHERE kind = 'prepaid' AND origin = '' AND is_spendable",
     "hold_parts": "UPDATE billing_hold SET amount_nano = amount_nano + 1 WHERE state = 'expired'",
     "hold_overdue": "UPDATE billing_hold SET expires_at = now() - interval '6 minutes' WHERE state = 'open'",
     "hold_logged": "UPDATE billing_hold SET settled_nano = settled_nano + 1 WHERE state = 'settled'",
@@ -90,7 +109,7 @@ DAMAGE = {
     "test_money": "UPDATE billing_hold SET is_test = true WHERE state = 'open'",
     "charges": "UPDATE billing_requestlog SET cost_nano = cost_nano + 1 WHERE cost_nano > 0",
     "charge_payer": """UPDATE billing_ledgerentry SET to_account_id =
-        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash') WHERE kind = 'charge'""",
+        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'charge'""",
     "arithmetic": """UPDATE billing_requestlog SET price_detail = '{"cost_nano": 1}' WHERE cost_nano > 0""",
     "imported_free": "UPDATE billing_requestlog SET origin = 'imported' WHERE cost_nano > 0",
     "usage_daily": "UPDATE billing_usagedaily SET call_count = call_count + 1",
@@ -103,8 +122,12 @@ DAMAGE = {
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
     "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
     "suspense": """UPDATE billing_ledgerentry SET from_account_id =
-        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash') WHERE kind = 'late'""",
+        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'late'""",
     "desk": "UPDATE billing_deskitem SET amount_nano = amount_nano + 1 WHERE state <> 'open'",
+    "currency": """UPDATE billing_ledgerentry SET to_account_id =
+        (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'conversion' AND n = 0""",
+    "conversions": "UPDATE billing_currencyconversion SET rate_numerator = rate_numerator + 1",
+    "refunds": "UPDATE billing_callrefund SET amount_nano = amount_nano - 1",
     "seal_entry": "UPDATE billing_ledgerentry SET reason = 'mine' WHERE kind = 'top_up' AND amount_nano = 500",
     "seal_chain": "DELETE FROM billing_ledgerseal WHERE id = (SELECT max(id) FROM billing_ledgerseal)",
     "prices": "UPDATE billing_pricerule SET input_nano = 1",

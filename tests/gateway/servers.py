@@ -90,7 +90,7 @@ class Server:
                 self.kill()
 
 
-def start(arguments: list[str], port: int, ready_path: str, **environment: str) -> Server:
+def start(arguments: list[str], port: int, ready_path: str, seconds: float = START_SECONDS, **environment: str) -> Server:
     log = Path(tempfile.mkdtemp(prefix="gateway-test-")) / "stderr.txt"
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -109,7 +109,7 @@ def start(arguments: list[str], port: int, ready_path: str, **environment: str) 
         return False
 
     try:
-        until(answers, START_SECONDS, 0.05)
+        until(answers, seconds, 0.05)
     except AssertionError:
         server.stop()
         raise
@@ -126,12 +126,19 @@ def start_old_gateway() -> Server:
     return start(["gateway.demo_old_gateway", "--port", str(port)], port, "/__calls")
 
 
-def start_relay(*, ready_path: str = "/healthz", **environment: str) -> Server:
-    port = free_port()
+def start_relay(
+    *,
+    ready_path: str = "/healthz",
+    port: int = 0,
+    app: str = "gateway.relay.app:application",
+    seconds: float = START_SECONDS,
+    **environment: str,
+) -> Server:
+    port = port or free_port()
     arguments = ["granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["--workers", "1", "--workers-kill-timeout", "15", "gateway.relay.app:application"]
+    arguments += ["--workers", "1", "--workers-kill-timeout", "15", app]
     defaults = {"DATABASE_URL": test_database_url(), "DJANGO_SETTINGS_MODULE": "config.settings.test"}
-    return start(arguments, port, ready_path, **{**defaults, **environment})
+    return start(arguments, port, ready_path, seconds, **{**defaults, **environment})
 
 
 @contextlib.contextmanager
