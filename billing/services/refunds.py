@@ -51,9 +51,8 @@ def refund_failed_task(*, actor: User | None, request_id: UUID, reason: str) -> 
 def _refund(actor: User | None, request_id: UUID, reason: str, amount_nano: int | None, key: str) -> RefundResult:
     if not reason.strip():
         raise InvalidInput(_("Give a reason."))
-    values = [request_id, key[:64], amount_nano, actor.pk if actor else None, reason.strip()[:255]]
     with translated_errors(), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(REFUND_SQL, values)
+        cursor.execute(REFUND_SQL, [request_id, key[:64], amount_nano, actor.pk if actor else None, reason.strip()[:255]])
         status, amount, refund_id = cursor.fetchone()
     if status == "refunded":
         refund = CallRefund.objects.get(pk=refund_id)
