@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0017_usage_cube'),
+        ('billing', '0018_code_batches_and_approvals'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
