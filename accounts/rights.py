@@ -29,6 +29,10 @@ RIGHTS: dict[str, frozenset[str]] = {
     "audit.view": frozenset({Role.ADMIN}),
     "mail.view": frozenset({Role.ADMIN, Role.OPS}),
     "mail.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "alerts.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE}),
+    "alerts.manage": frozenset({Role.ADMIN, Role.OPS}),
+    "reconcile.view": frozenset({Role.ADMIN, Role.FINANCE, Role.OPS}),
+    "reconcile.decide": frozenset({Role.ADMIN, Role.FINANCE}),
 }
 
 

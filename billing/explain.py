@@ -51,6 +51,10 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The key is disabled."),
         gettext_lazy("Enable it on its page, or use another key. If the operators stopped it, ask them."),
     ),
+    "key_paused": Reason(
+        gettext_lazy("The key is paused: its spend rose far above its own usual."),
+        gettext_lazy("Look at the alert with its calls. If the spend is meant, resume the key on its page with one click."),
+    ),
     "api_key_expired": Reason(
         gettext_lazy("The key, or this secret of it, is past its end."),
         gettext_lazy("Move its end on the key's page, or rotate it."),

@@ -1,8 +1,21 @@
 """Celery's doors to this app; each may run twice at once and again."""
 
+from uuid import UUID
+
 from celery import shared_task
 
-from billing.services import alerts, code_batches, four_eyes, ledger, partitions, seals, statements, usage
+from billing.services import (
+    alerts,
+    code_batches,
+    four_eyes,
+    hooks,
+    ledger,
+    partitions,
+    reconcile,
+    seals,
+    statements,
+    usage,
+)
 
 # A run ends after this many rounds, so that one busy moment does not hold a worker for ever.
 ROUNDS = 20
@@ -23,8 +36,51 @@ def fold_usage_task() -> None:
 
 
 @shared_task(ignore_result=True)
-def check_low_balances_task() -> None:
-    alerts.check_low_balances()
+def check_balances_task() -> None:
+    alerts.check_balances()
+
+
+@shared_task(ignore_result=True)
+def check_limits_task() -> None:
+    alerts.check_limits()
+
+
+@shared_task(ignore_result=True)
+def check_odd_spend_task() -> None:
+    alerts.fold_spend_windows()
+    alerts.check_odd_spend()
+
+
+@shared_task(ignore_result=True)
+def check_house_task() -> None:
+    """What concerns the house: models without a price, holds that grew old, deliveries that fail."""
+    alerts.check_unpriced()
+    alerts.check_holds()
+    alerts.check_deliveries()
+
+
+@shared_task(ignore_result=True)
+def send_digests_task() -> None:
+    """Each hour, so that a clock that stood still at midnight loses no day: the mails of a day are written once."""
+    alerts.send_digests()
+
+
+@shared_task(ignore_result=True)
+def deliver_hooks_task() -> None:
+    for _round in range(ROUNDS):
+        if hooks.deliver_due() == 0:
+            return
+
+
+@shared_task(ignore_result=True)
+def reconcile_task(scope: str) -> None:
+    """The standing comparison: "quick" each hour, "full" each day."""
+    reconcile.start_and_execute(scope)
+
+
+@shared_task(ignore_result=True)
+def execute_reconciliation_task(run_id: str) -> None:
+    reconcile.execute_run(UUID(run_id))
 
 
 @shared_task(ignore_result=True)

@@ -37,6 +37,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("statement_list", _("Statements"), "file-text", family=("statement_detail",)),
             Link("model_list", _("Models"), "boxes"),
             Link("setup_guide", _("Set up"), "plug"),
+            Link("alert_list", _("Alerts"), "bell", family=("alert_",)),
             Link("team_list", _("Team"), "users", family=("team_",)),
         ],
     ),
@@ -50,6 +51,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
     (
         _("Finance"),
         [
+            Link("reconcile_list", _("Reconciliation"), "scale", "reconcile.view", family=("reconcile_", "desk_")),
             Link("ledger", _("Ledger"), "landmark", "ledger.view", family=("ledger_",)),
             Link("admin:billing_priceversion_changelist", _("Prices"), "tags", "prices.view"),
             Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),

@@ -21,6 +21,8 @@ class ApiKey(models.Model):
     class State(models.TextChoices):
         ACTIVE = "active", _("active")
         DISABLED = "disabled", _("disabled")
+        # Stopped by a watch over its spend; whoever manages the key resumes it.
+        PAUSED = "paused", _("paused")
         REVOKED = "revoked", _("revoked")
 
     class Route(models.TextChoices):

@@ -68,7 +68,7 @@ def standing_of(key: ApiKey) -> Standing:
     """The one state a person needs to read, the hardest reason first."""
     at = now()
     if key.state != ApiKey.State.ACTIVE:
-        return Standing(key.state, str(ApiKey.State(key.state).label), key.state_reason)
+        return Standing(key.state, str(ApiKey.State(key.state).label), _reason(key))
     if key.expires_at and key.expires_at <= at:
         return Standing("expired", _("expired"), _("Its end has passed. Move the end or issue a new key."))
     if not any(is_living(secret, at) for secret in key.secrets.all()):
@@ -80,6 +80,12 @@ def standing_of(key: ApiKey) -> Standing:
     if key.expires_at and key.expires_at <= at + timedelta(days=7):
         return Standing("expiring", _("ends soon"))
     return Standing("active", _("active"))
+
+
+def _reason(key: ApiKey) -> str:
+    if key.state == ApiKey.State.PAUSED and key.state_reason == "odd_spend":
+        return _("Its spend rose far above its own usual. The alert shows the calls. Resume the key if the spend is meant.")
+    return key.state_reason
 
 
 def is_living(secret: KeySecret, at: datetime) -> bool:

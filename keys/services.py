@@ -163,12 +163,27 @@ def disable_key(*, actor: User | None, key: ApiKey, reason: str = "") -> bool:
     return bool(done)
 
 
+@transaction.atomic
+def pause_key(*, actor: User | None, key: ApiKey, reason: str) -> bool:
+    """Stop a key until somebody who manages it resumes it: its calls get 403. False if it was not active."""
+    require_manage(actor, key)
+    done = ApiKey.objects.filter(pk=key.pk, state=ApiKey.State.ACTIVE).update(
+        state=ApiKey.State.PAUSED, state_reason=reason[:191]
+    )
+    if done:
+        audit.record(actor=actor, action="key.pause", target=key, after={"state": "paused"}, reason=reason)
+    key.refresh_from_db()
+    return bool(done)
+
+
 def may_enable(actor: User | None, key: ApiKey) -> bool:
-    """Owners enable what an owner disabled; what staff stopped, or what arrived disabled, staff starts again."""
+    """Owners enable what an owner disabled or a watch paused; what staff stopped, or arrived disabled, staff starts again."""
     if actor is None or may(actor, "keys.manage"):
         return True
     if not may_manage(actor, key):
         return False
+    if key.state == ApiKey.State.PAUSED:
+        return True
     last = (
         AuditEvent.objects.filter(object_type="keys.apikey", object_id=str(key.pk), action="key.disable")
         .select_related("actor")
@@ -180,14 +195,16 @@ def may_enable(actor: User | None, key: ApiKey) -> bool:
 
 @transaction.atomic
 def enable_key(*, actor: User | None, key: ApiKey) -> bool:
-    """Start a disabled key again. Raises KeyRevoked, or NotAllowed when staff stopped it. False if it was active."""
+    """Start a disabled or paused key again. Raises KeyRevoked, or NotAllowed when staff stopped it. False if it was active."""
     if key.state == ApiKey.State.REVOKED:
         raise KeyRevoked(_("The key is revoked. That is final: issue a new one."))
     if not may_enable(actor, key):
         raise NotAllowed(_("This key was stopped by the operators. Ask them to start it again."))
-    done = ApiKey.objects.filter(pk=key.pk, state=ApiKey.State.DISABLED).update(state=ApiKey.State.ACTIVE, state_reason="")
+    stopped = key.state if key.state == ApiKey.State.PAUSED else ApiKey.State.DISABLED
+    done = ApiKey.objects.filter(pk=key.pk, state=stopped).update(state=ApiKey.State.ACTIVE, state_reason="")
     if done:
-        audit.record(actor=actor, action="key.enable", target=key, before={"state": "disabled", "reason": key.state_reason})
+        action = "key.resume" if stopped == ApiKey.State.PAUSED else "key.enable"
+        audit.record(actor=actor, action=action, target=key, before={"state": str(stopped), "reason": key.state_reason})
     key.refresh_from_db()
     return bool(done)
 

@@ -113,7 +113,7 @@ def key_detail(request: Asked, key_id: int) -> HttpResponse:
         "secrets": [{"secret": secret, "is_living": is_living(secret, at)} for secret in key.secrets.all()],
         "history": history_of(key)[:20] if may_manage else [],
         "may_manage": may_manage,
-        "may_enable": key.state == ApiKey.State.DISABLED and services.may_enable(request.user, key),
+        "may_enable": key.state in (ApiKey.State.DISABLED, ApiKey.State.PAUSED) and services.may_enable(request.user, key),
     }
     return render(request, "keys/key_detail.html", context)
 

@@ -1,4 +1,4 @@
-"""One's own profile: name, language, time zone, and the sections that other apps add."""
+"""One's own profile: name, language, time zone."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -7,7 +7,6 @@ from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from accounts import hooks
 from accounts.forms import ProfileForm
 from accounts.selectors import teams_of
 from accounts.services.people import change_profile
@@ -21,14 +20,9 @@ def profile(request: HttpRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     initial = {"display_name": user.display_name, "language": user.language, "time_zone": user.time_zone}
     form = ProfileForm(data if chosen == "profile" else None, initial=initial)
-    sections = [(section, section.form(user, data if chosen == section.key else None)) for section in hooks.PROFILE_SECTIONS]
     if chosen == "profile" and form.is_valid():
         change_profile(actor=user, person=user, **form.cleaned_data)
         with translation.override(user.language):
             messages.success(request, _("Your profile is saved."))
         return redirect("profile")
-    for section, section_form in sections:
-        if section.key == chosen and section_form.is_valid():
-            messages.success(request, section.save(request, user, section_form))
-            return redirect("profile")
-    return render(request, "accounts/profile.html", {"form": form, "sections": sections, "memberships": teams_of(user)})
+    return render(request, "accounts/profile.html", {"form": form, "memberships": teams_of(user)})

@@ -66,7 +66,9 @@ DESK = (
         ) c ON c.transaction_id = d.closing_id
         WHERE (d.entry_id IS NOT NULL AND e.amount_nano IS DISTINCT FROM d.amount_nano)
            OR (d.state = 'open' AND c.booked IS NOT NULL)
-           OR (d.state <> 'open' AND coalesce(c.booked, 0) <> GREATEST(d.amount_nano, coalesce(d.settled_nano, 0)))
+           OR (d.state = 'ignored' AND (c.booked IS NOT NULL OR d.entry_id IS NOT NULL))
+           OR (d.state NOT IN ('open', 'ignored') AND coalesce(c.booked, 0)
+               <> GREATEST(d.amount_nano, coalesce(d.settled_nano, 0)))
         UNION ALL
         SELECT 'entry ' || e.id, 'belongs to no item of the desk' FROM billing_ledgerentry e
         WHERE (e.kind = 'late' AND NOT EXISTS (SELECT 1 FROM billing_deskitem d WHERE d.entry_id = e.id))

@@ -133,12 +133,13 @@ _HOLDS = (
 _CALLS = (
     Invariant(
         "charges",
-        "Every call that costs something was charged exactly that, and nothing else was charged.",
+        "Every call that costs something was charged exactly that, or the desk settled it; nothing else was charged.",
         """SELECT 'call ' || coalesce(l.id, e.id), format('cost %s, charged %s', l.cost, e.charged) FROM (
             SELECT id, cost_nano AS cost FROM billing_requestlog WHERE origin = 'relay' AND cost_nano <> 0
         ) l FULL JOIN (
             SELECT transaction_id AS id, sum(amount_nano) AS charged FROM billing_ledgerentry WHERE kind = 'charge' GROUP BY 1
-        ) e ON e.id = l.id WHERE l.cost IS DISTINCT FROM e.charged""",
+        ) e ON e.id = l.id WHERE l.cost IS DISTINCT FROM e.charged AND NOT EXISTS (
+            SELECT 1 FROM billing_deskitem d WHERE d.request_id = l.id AND d.kind = 'unbilled' AND d.state <> 'open')""",
     ),
     Invariant(
         "charge_payer",

@@ -1,13 +1,15 @@
-from billing.models.alerts import AlertFire, BalanceAlert
+from billing.models.alerts import AlertChoice, AlertEvent, AlertKind, AlertRule, AlertState, KeySpend
 from billing.models.approvals import AdjustmentRequest, BreakGlass
 from billing.models.codes import CodeBatch, CodeGuesses, RedemptionCode
 from billing.models.conversions import CurrencyConversion
 from billing.models.desk import DeskItem
 from billing.models.fences import GroupFence, ModelTier, PriceTier
+from billing.models.hooks import HookAttempt, HookDelivery, HookEndpoint
 from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
 from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
+from billing.models.reconcile import Difference, ReconcileRun
 from billing.models.refunds import CallRefund
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
@@ -15,29 +17,38 @@ from billing.models.usage import RequestLog, UsageCube, UsageDaily, UsageDelta, 
 
 __all__ = [
     "AdjustmentRequest",
-    "AlertFire",
-    "BalanceAlert",
-    "CallRefund",
-    "CurrencyConversion",
-    "DeskItem",
+    "AlertChoice",
+    "AlertEvent",
+    "AlertKind",
+    "AlertRule",
+    "AlertState",
     "BreakGlass",
+    "CallRefund",
     "CodeBatch",
     "CodeGuesses",
+    "CurrencyConversion",
+    "DeskItem",
+    "Difference",
     "GroupBook",
     "GroupFence",
     "GroupMultiplier",
     "Hold",
+    "HookAttempt",
+    "HookDelivery",
+    "HookEndpoint",
+    "KeySpend",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerSeal",
     "LedgerSealHead",
+    "ModelTier",
     "OutcomeRule",
     "OutcomeRuleSet",
-    "ModelTier",
     "PriceBook",
     "PriceRule",
     "PriceTier",
     "PriceVersion",
+    "ReconcileRun",
     "RedemptionCode",
     "RequestLog",
     "SpendLimit",

@@ -21,6 +21,7 @@ class DeskItem(models.Model):
         OPEN = "open", _("open")
         SETTLED = "settled", _("settled")
         WRITTEN_OFF = "written_off", _("written off")
+        IGNORED = "ignored", _("set aside")
 
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     reference = models.CharField(_("reference"), max_length=191)

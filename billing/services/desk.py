@@ -106,6 +106,17 @@ def write_off_desk_item(*, actor: User, item: DeskItem, reason: str) -> DeskItem
     return item
 
 
+@transaction.atomic
+def ignore_desk_item(*, actor: User, item: DeskItem, reason: str) -> DeskItem:
+    """Set aside what owes nothing: no money moves. Raises InvalidInput for money that waits in suspense, DeskItemClosed."""
+    require(actor, "ledger.adjust")
+    if item.entry_id is not None:
+        raise InvalidInput(_("This money waits in suspense: settle it or write it off."))
+    _close(actor, item, DeskItem.State.IGNORED, reason)
+    audit.record(actor=actor, action="desk.ignored", target=item, before={"state": "open"}, reason=reason)
+    return item
+
+
 def _close(actor: User, item: DeskItem, state: str, reason: str, settled_nano: int | None = None) -> None:
     """One conditional update decides who closes the item; the loser books nothing."""
     if not reason.strip():

@@ -134,6 +134,8 @@ EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 20
 # Mails the outbox hands to the server in any minute, over all workers.
 MAIL_PER_MINUTE = env.number("MAIL_PER_MINUTE", 120)
+# Whether web hooks may call addresses of private networks, over plain HTTP too.
+HOOK_ALLOW_PRIVATE = env.flag("HOOK_ALLOW_PRIVATE", False)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "portal@example.org")
 
 # How long a call may hold money before the sweeper gives it back, in seconds.

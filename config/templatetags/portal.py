@@ -47,7 +47,7 @@ STATE_LOOKS: dict[str, str] = {
     ),
     **dict.fromkeys(["rate_limited", "no_balance", "cancelled", "client_error", "unsupported_input", "no_rights"], "warn"),
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
-    **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error"], "bad"),
+    **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error", "paused"], "bad"),
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out", "void"], "quiet"),
     **dict.fromkeys(["withdrawn"], "quiet"),
     **dict.fromkeys(
@@ -225,6 +225,8 @@ ACTIONS: dict[str, Any] = {
     "key.revoke": gettext_lazy("revoked"),
     "key.disable": gettext_lazy("disabled"),
     "key.enable": gettext_lazy("enabled"),
+    "key.pause": gettext_lazy("paused"),
+    "key.resume": gettext_lazy("resumed"),
     "key.rename": gettext_lazy("renamed"),
     "key.set_limits": gettext_lazy("limits changed"),
     "key.limit_changed": gettext_lazy("spending limit changed"),

@@ -23,6 +23,12 @@ INVALID_KEY = _denial(
 KEY_DISABLED = _denial(
     Outcome.BAD_KEY, 401, "api_key_disabled", "This API key is disabled. Enable it in the portal, or use another one."
 )
+KEY_PAUSED = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "key_paused",
+    "This API key is paused because its spend rose far above its own usual. Look at it and resume it in the portal.",
+)
 KEY_EXPIRED = _denial(Outcome.BAD_KEY, 401, "api_key_expired", "This API key has expired. Issue a new one in the portal.")
 KEY_CLOSED = _denial(
     Outcome.NO_RIGHTS, 403, "key_closed", "This API key is closed at this address. Ask your administrator where to call now."

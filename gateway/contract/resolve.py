@@ -39,6 +39,8 @@ def check_key(key: KeyView, ask: Ask, now: datetime) -> Denial | None:
     """What is wrong with the key, its owner or the place it is used from, whatever is called with it."""
     if key.secret_revoked_at is not None or key.state == "revoked":
         return denials.INVALID_KEY
+    if key.state == "paused":
+        return denials.KEY_PAUSED
     if key.state != "active":
         return denials.KEY_DISABLED
     if _is_past(key.expires_at, now) or _is_past(key.secret_valid_until, now):

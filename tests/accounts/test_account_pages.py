@@ -10,7 +10,6 @@ from django.urls import reverse
 from accounts.models import Group, Invitation, OutboundMail, Role, User
 from accounts.services import invitations, mail, teams
 from accounts.services.mail import queue_mail
-from billing.models import BalanceAlert
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.test_people import link_in
 
@@ -262,19 +261,6 @@ class TestProfile:
         assert key not in page
         person.refresh_from_db()
         assert person.display_name == ""
-
-    @pytest.mark.parametrize(
-        ("typed", "nano", "problem"),
-        [("12.5", 12_500_000_000, ""), ("0", 0, ""), ("-1", None, "cannot be negative"), ("many", None, "not an amount")],
-    )
-    def test_the_alert_threshold(self, make_person: Make, typed: str, nano: int | None, problem: str) -> None:
-        person = make_person("ada")
-        values = {"section": "alert", "threshold": typed, "is_enabled": "on"}
-        answer = client_of(person).post(reverse("profile"), values)
-        alert = BalanceAlert.objects.filter(user=person).first()
-        assert (alert.threshold_nano if alert else None) == nano
-        if problem:
-            assert problem in answer.content.decode()
 
 
 def test_a_mail_shows_no_working_link(make_person: Make) -> None:

@@ -1,19 +1,19 @@
-"""Top-ups, corrections, reversals, codes, allowances and low-balance mails."""
+"""Top-ups, corrections, reversals, codes and allowances."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from accounts.models import AuditEvent, OutboundMail, Role, User
-from billing.models import AlertFire, BalanceAlert, LedgerAccount, LedgerEntry, RedemptionCode
-from billing.services import alerts, budgets, codes, ledger, money
+from accounts.models import AuditEvent, Role
+from billing.models import LedgerAccount, LedgerEntry, RedemptionCode
+from billing.services import budgets, codes, ledger, money
 from billing.services.errors import AlreadyReversed, CodeNotUsable, EntryMismatch, InsufficientBalance
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
-from tests.billing.helpers import broken, end, figures, give, hold, key_of, person, rich
+from tests.billing.helpers import broken, end, figures, hold, key_of, person, rich
 
 pytestmark = pytest.mark.django_db
 USD = 1_000_000_000
@@ -150,68 +150,3 @@ def test_a_code_that_was_withdrawn_or_ran_out_gives_nothing(more: dict[str, obje
 def test_what_is_no_code_is_refused(text: str) -> None:
     with pytest.raises(CodeNotUsable):
         codes.redeem_code(actor=person(), presented=text)
-
-
-def spend(user: User, amount: int) -> None:
-    end(hold(user, amount).request_id, amount)
-
-
-def test_one_mail_per_crossing() -> None:
-    user = person("ada", email="ada@example.org")
-    purse = give(ledger.purse_for(user=user), 3 * USD)
-    assert alerts.check_low_balances() == 0
-    alerts.set_threshold(actor=user, user=user, threshold_nano=2 * USD, is_enabled=True)
-    spend(user, USD)
-    assert alerts.check_low_balances() == 0
-    spend(user, 1)
-    assert [alerts.check_low_balances() for _ in range(3)] == [1, 0, 0]
-    spend(user, USD // 2)
-    assert alerts.check_low_balances() == 0
-    give(purse, USD // 2 + 1)
-    assert alerts.check_low_balances() == 0
-    give(purse, 1)
-    assert alerts.check_low_balances() == 0
-    spend(user, 2)
-    assert [alerts.check_low_balances() for _ in range(2)] == [1, 0]
-    mails = OutboundMail.objects.order_by("created_at")
-    assert [mail.to_address for mail in mails] == ["ada@example.org"] * 2
-    assert [mail.dedupe_key for mail in mails] == [f"low_balance:{user.pk}:1", f"low_balance:{user.pk}:2"]
-    assert "$2.00" in mails[0].text
-    assert "$2.00" in mails[0].subject
-    assert list(AlertFire.objects.order_by("epoch").values_list("epoch", "balance_nano")) == [
-        (1, 2 * USD - 1),
-        (2, 2 * USD - 1),
-    ]
-
-
-def test_history_does_not_fire() -> None:
-    """Whoever is met with a low balance, or lifts the threshold above the balance, is told of the next crossing only."""
-    poor = person("poor", email="poor@example.org")
-    purse = give(ledger.purse_for(user=poor), USD // 2)
-    assert [alerts.check_low_balances() for _ in range(2)] == [0, 0]
-    give(purse, USD)
-    assert alerts.check_low_balances() == 0
-    alerts.set_threshold(actor=poor, user=poor, threshold_nano=5 * USD, is_enabled=True)
-    assert alerts.check_low_balances() == 0
-    give(purse, 4 * USD)
-    alerts.check_low_balances()
-    spend(poor, USD)
-    assert alerts.check_low_balances() == 1
-
-
-def test_silent_alerts_and_money_on_the_old_entry_send_nothing() -> None:
-    silent = person("silent", email="silent@example.org")
-    give(ledger.purse_for(user=silent), 2 * USD)
-    alerts.check_low_balances()
-    alerts.set_threshold(actor=silent, user=silent, threshold_nano=USD, is_enabled=False)
-    spend(silent, 2 * USD)
-    waiting = person("waiting", email="waiting@example.org")
-    give(ledger.purse_for(user=waiting, origin="import:one", is_spendable=False), 1)
-    assert alerts.check_low_balances() == 0
-    assert OutboundMail.objects.count() == 0
-    assert not BalanceAlert.objects.filter(user=waiting).exists()
-
-
-def test_only_oneself_sets_the_threshold() -> None:
-    with pytest.raises(NotAllowed):
-        alerts.set_threshold(actor=person("admin", Role.ADMIN), user=person(), threshold_nano=1, is_enabled=True)

@@ -13,7 +13,7 @@ from billing.models import RequestLog
 from billing.services import ledger
 from billing.services.budgets import set_key_limit
 from keys.models import ApiKey, KeySecret
-from keys.services import disable_key, revoke_key
+from keys.services import disable_key, enable_key, pause_key, revoke_key
 from models_catalog import services as catalog
 from tests.gateway.servers import until
 from tests.gateway.world import World, balance, hold_of, log_of
@@ -256,3 +256,14 @@ def test_a_call_after_a_settled_one_may_use_the_last_money(world: World):
     assert statuses == [200] * 6
     until(lambda: balance(person) == 5_000 - 6 * 13)
     assert RequestLog.objects.filter(user_id=person.pk, outcome="ok").count() == 6
+
+
+def test_R030_a_paused_key_is_refused_with_403_and_the_reason_until_it_is_resumed(world: World) -> None:
+    key, clear = world.key()
+    assert world.ask(clear).status_code == 200
+    pause_key(actor=None, key=key, reason="odd_spend")
+    answer = until(lambda: refused if (refused := world.ask(clear)).status_code != 200 else None)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_paused")
+    assert "spend rose far above its own usual" in answer.json()["error"]["message"]
+    enable_key(actor=key.owner, key=key)
+    assert until(lambda: world.ask(clear).status_code == 200)

@@ -9,15 +9,19 @@ from django.utils import translation
 
 from accounts.models import OutboundMail, Role, User
 from accounts.services import invitations, people
-from accounts.services.mail import queue_mail
-from config.foundation.clock import now
+from billing.models import AlertEvent, AlertKind
+from billing.models.alerts import PERSONAL
+from billing.services import alerts
+from billing.services.alerts.notices import mail_to
 from migrations_center.services import notices, switching, waves
 from tests.i18n.reading import read
 from tests.migrations_center.waves.town import Town
 
 CJK = re.compile(r"[\u3400-\u9fff]")
 # Addresses, names and what a program says of itself: the words of a Chinese mail that are not Chinese.
-NAMES = re.compile(r"\[\[sealed:\S+|https?://\S+|\S+@\S+|\b(API|URL|ID|UTC|Town gateway|town-chat|boss|ann|example\.com)\b")
+NAMES = re.compile(
+    r"\[\[sealed:\S+|https?://\S+|\S+@\S+|\b(API|URL|ID|UTC|Town gateway|town-chat|boss|ann|job|gpt-4o|example\.com)\b"
+)
 LETTERS = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -28,6 +32,13 @@ def left_english(text: str) -> list[str]:
 @pytest.fixture
 def boss(db: Any) -> User:
     return people.create_person(actor=None, username="boss", email="boss@example.org", role=Role.ADMIN, language="en")
+
+
+def alert_event(person: User, kind: str, phase: str) -> AlertEvent:
+    """What fired or is over, with the figures its words need."""
+    figures = {"key": "job", "name": "job", "model": "gpt-4o", "calls": 2, "people": 1, "times_tenths": 82, "is_paused": True}
+    rule = alerts.rule_of(kind, user_id=person.pk) if kind in PERSONAL else alerts.rule_of(kind)
+    return AlertEvent.objects.create(rule=rule, kind=kind, phase=phase, epoch=1, threshold=1, value=2, figures=figures)
 
 
 def written(language: str, boss: User) -> list[OutboundMail]:
@@ -42,15 +53,11 @@ def written(language: str, boss: User) -> list[OutboundMail]:
     switching.switch(actor=town.ops, wave=wave)
     switching.go_back(actor=town.ops, wave=wave)
     invitations.invite(actor=boss, email="new@example.org", language=language)
-    queue_mail(
-        user=ann,
-        kind="low_balance",
-        dedupe_key="low",
-        template="low_balance",
-        context={"balance": "$1.00", "threshold": "$2.00", "moment": now()},
-    )
+    for kind in AlertKind.values:
+        for phase in AlertEvent.Phase.values:
+            mail_to(ann, alert_event(ann, kind, phase))
     found = list(OutboundMail.objects.order_by("created_at"))
-    assert {one.kind for one in found} == {"wave_before", "wave_done", "wave_going_back", "invitation", "low_balance"}
+    assert {one.kind for one in found} == {"wave_before", "wave_done", "wave_going_back", "invitation", "alert"}
     return found
 
 
