@@ -149,7 +149,7 @@ def _send(delivery: HookDelivery) -> Answer:
     body = delivery.body.encode()
     moment = int(time.time())
     try:
-        secret = unseal(delivery.endpoint.secret_sealed)
+        secret = unseal(bytes(delivery.endpoint.secret_sealed))
         parts = urlsplit(delivery.endpoint.url)
         line = _Line(parts, _address_of(parts))
         headers = {

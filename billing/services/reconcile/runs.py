@@ -133,7 +133,7 @@ def _to_the_desk(rows: list[tuple[str, str]]) -> None:
     """Calls that nobody was charged for become items of the desk, once each."""
     for thing, _detail in rows:
         log = RequestLog.objects.get(pk=UUID(thing.removeprefix("call ")))
-        key = ApiKey.objects.filter(pk=log.key_id).select_related("team").first()
+        key = ApiKey.objects.filter(pk=log.key_id or 0).select_related("team").first()
         team = key.team if key else None
         open_desk_item(
             actor=None,
