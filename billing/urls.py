@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import finance_urls
-from billing.views import alerts, calls, fences, finance, home, hooks, money, reconcile, statements, usage
+from billing.views import alerts, calls, explanation, fences, finance, home, hooks, money, reconcile, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("calls/<str:request_id>/", calls.call_detail, name="call_detail"),
     path("usage/", usage.usage, name="usage"),
     path("billing/", money.billing, name="billing"),
+    path("billing/explained/", explanation.balance_explained, name="balance_explained"),
     path("billing/redeem/", money.code_redeem, name="code_redeem"),
     path("statements/", statements.statement_list, name="statement_list"),
     path("statements/<int:statement_id>/", statements.statement_detail, name="statement_detail"),

@@ -33,7 +33,15 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("call_list", _("Calls"), "list", family=("call_detail",)),
             Link("usage", _("Usage"), "chart-column"),
             Link("key_list", _("Keys"), "key-round", family=("key_",)),
-            Link("billing", _("Billing"), "wallet", family=("code_redeem",)),
+            Link(
+                "billing",
+                _("Billing"),
+                "wallet",
+                family=(
+                    "balance_explained",
+                    "code_redeem",
+                ),
+            ),
             Link("statement_list", _("Statements"), "file-text", family=("statement_detail",)),
             Link("model_list", _("Models"), "boxes"),
             Link("setup_guide", _("Set up"), "plug"),

@@ -1,0 +1,8 @@
+from django.db import migrations
+
+from config.foundation.sqlfiles import run_sql_file
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0019_refunds_and_currencies")]
+    operations = [run_sql_file("billing/sql/entries_without_calls.sql")]
