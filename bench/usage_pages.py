@@ -97,7 +97,9 @@ def fill(until: datetime) -> tuple[int, list[ApiKey]]:
         run(f"DROP INDEX {name}")
     values = {"rows": ROWS, "days": DAYS, "first_user": first, "first_key": keys[0].pk, "until": until}
     print(f"{ROWS:,} calls of {KEYS:,} people in {DAYS} days: {timed(FILL, values):.0f} s", flush=True)
-    print(f"{len(indexes)} indexes: {sum(timed(definition) for _name, definition in indexes):.0f} s", flush=True)
+    # The definition of a partitioned index says ONLY; without it every partition gets its own.
+    took = sum(timed(definition.replace(" ON ONLY ", " ON ")) for _name, definition in indexes)
+    print(f"{len(indexes)} indexes: {took:.0f} s", flush=True)
     run("ANALYZE billing_requestlog")
     return first, keys
 

@@ -79,15 +79,8 @@ def numbers_of(six: SixNumbers) -> list[Number]:
             "failed",
             _("A failed call costs"),
             format_usd(six.failed_nano),
-            ngettext(
-                "%(count)s call failed without an answer; that is what it cost.",
-                "%(count)s calls failed without an answer; that is what they cost together.",
-                six.failed_calls,
-            )
-            % {"count": f"{six.failed_calls:,}"}
-            if six.failed_calls
-            else _("Nothing is charged for a call that fails before its answer begins. None of yours did so far."),
-            f"{calls}?period=400&outcome=failed",
+            _failed_says(six),
+            f"{calls}?period=400&outcome=failed&origin=relay",
         ),
     ]
 
@@ -129,6 +122,14 @@ def _conversion_says(six: SixNumbers) -> str:
         return _("Nothing was carried over.")
     rates = ", ".join(f"{old.units_per_usd}" for old in six.before)
     return _("Units divided by the %(rate)s units a dollar of the old gateway's own setting.") % {"rate": rates}
+
+
+def _failed_says(six: SixNumbers) -> str:
+    rule = _("A call that fails before its answer begins costs nothing.")
+    if not six.failed_calls:
+        return rule
+    words = ngettext("%(count)s call failed and cost this.", "%(count)s calls failed and cost this together.", six.failed_calls)
+    return f"{words % {'count': f'{six.failed_calls:,}'}} {rule}"
 
 
 def _moved_says(six: SixNumbers) -> str:

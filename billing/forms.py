@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group, User
-from billing.models import LedgerAccount, LedgerEntry
+from billing.models import LedgerAccount, LedgerEntry, RequestLog
 from billing.selectors import CallFilters
 from billing.selectors.calls import FAILED
 from billing.statements.months import parse_month
@@ -47,6 +47,9 @@ class CallFilterForm(_Filters):
     model = forms.CharField(label=_("Model asked for"), max_length=255, required=False)
     tail = forms.RegexField(label=_("Key tail"), regex=r"^[A-Za-z0-9]{4}$", required=False, max_length=4)
     key = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=1, max_value=2**62)
+    origin = forms.ChoiceField(
+        label=_("Served"), required=False, widget=forms.HiddenInput, choices=[("", ""), *RequestLog.Origin.choices]
+    )
 
     def clean_model(self) -> str:
         return refuse_key(self.cleaned_data["model"].strip())
@@ -61,6 +64,7 @@ class CallFilterForm(_Filters):
             model=data.get("model") or "",
             key_tail=data.get("tail") or "",
             key_id=data.get("key"),
+            origin=data.get("origin") or "",
         )
 
 

@@ -36,6 +36,7 @@ class CallFilters:
     http_status: int | None = None
     group_code: str = ""
     user_id: int | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def _filtered(filters: CallFilters) -> "QuerySet[RequestLog] | None":
         "http_status": filters.http_status,
         "group_code": filters.group_code,
         "user_id": filters.user_id,
+        "origin": filters.origin,
     }
     conditions &= Q(**{name: value for name, value in exact.items() if value not in ("", None)})
     if filters.outcome == FAILED:

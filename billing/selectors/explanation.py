@@ -24,7 +24,7 @@ STORY_LINES = 200
 class SixNumbers:
     """``converted_nano + spent_nano + moved_nano == now_nano``; ``spent_nano`` is negative.
 
-    ``moved`` has the sum of each other kind of entry. ``failed_calls`` ended without an answer, and cost ``failed_nano``.
+    ``moved`` has the sum of each other kind of entry. ``failed_calls`` did not end well here and cost ``failed_nano``.
     """
 
     before: tuple[OldBalance, ...]
@@ -72,7 +72,7 @@ CROSS JOIN LATERAL (
 """
 _FAILED = """
 SELECT count(*), coalesce(sum(cost_nano), 0)::bigint FROM billing_requestlog
-WHERE user_id = %(user)s AND outcome <> 'ok' AND output_tokens = 0 AND origin = 'relay' AND route = 'new'
+WHERE user_id = %(user)s AND outcome <> 'ok' AND origin = 'relay'
 """
 _LINES = """
 SELECT * FROM (
