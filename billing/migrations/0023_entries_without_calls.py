@@ -4,5 +4,5 @@ from config.foundation.sqlfiles import run_sql_file
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0019_refunds_and_currencies")]
+    dependencies = [("billing", "0022_desk_ignored")]
     operations = [run_sql_file("billing/sql/entries_without_calls.sql")]
