@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing import finance_urls
+from billing import finance_urls, price_urls
 from billing.views import alerts, calls, explanation, fences, finance, home, hooks, money, reconcile, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -40,4 +40,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fences/groups/<int:group_id>/", fences.fence_group, name="fence_group"),
     path("fences/models/<int:model_id>/", fences.fence_model, name="fence_model"),
     *finance_urls.urlpatterns,
+    *price_urls.urlpatterns,
 ]

@@ -40,6 +40,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
                 family=(
                     "balance_explained",
                     "code_redeem",
+                    "failed_calls",
                 ),
             ),
             Link("statement_list", _("Statements"), "file-text", family=("statement_detail",)),
@@ -61,7 +62,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
         [
             Link("reconcile_list", _("Reconciliation"), "scale", "reconcile.view", family=("reconcile_", "desk_")),
             Link("ledger", _("Ledger"), "landmark", "ledger.view", family=("ledger_",)),
-            Link("admin:billing_priceversion_changelist", _("Prices"), "tags", "prices.view"),
+            Link("price_list", _("Prices"), "tags", "prices.view", family=("price_", "outcome_")),
             Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),
             Link("statement_desk", _("Issue statements"), "file-text", "statements.issue", family=("statement_preview",)),
             Link("code_batch_list", _("Codes"), "ticket", "ledger.view", family=("code_batch_",)),

@@ -206,6 +206,13 @@ class PriceRuleAdmin(ReadOnlyAdmin):
         *FIGURES,
         usd_column("cache_write_nano", _("cache write / 1M")),
         usd_column("minimum_nano", _("minimum")),
+        usd_column("reasoning_nano", _("reasoning / 1M")),
+        usd_column("audio_input_nano", _("audio input / 1M")),
+        usd_column("audio_output_nano", _("audio output / 1M")),
+        usd_column("character_nano", _("characters / 1M")),
+        json_column("unit_prices", _("images, video, audio")),
+        "rounding",
+        usd_column("rounding_step_nano", _("rounded to")),
         json_column("source_figures", _("figures of the old gateway")),
     )
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from billing.models import PriceBook, PriceRule, RequestLog
+from billing.models import OutcomeRule, PriceBook, PriceRule, RequestLog
 from billing.selectors import UsageDay
 from config.foundation.api_base import InSerializer, OutSerializer, UsdIn, UsdOut
 from config.foundation.labels import Label
@@ -168,6 +168,14 @@ class CallRowOut(OutSerializer):
     cache_write_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    modality = serializers.CharField()
+    audio_input_tokens = serializers.IntegerField()
+    audio_output_tokens = serializers.IntegerField()
+    image_count = serializers.IntegerField()
+    media_ms = serializers.IntegerField()
+    character_count = serializers.IntegerField()
+    media_size = serializers.CharField(allow_blank=True)
+    media_quality = serializers.CharField(allow_blank=True)
     usage_source = serializers.ChoiceField(RequestLog.UsageSource.choices)
     held = UsdOut(source="held_nano")
     cost = UsdOut(source="cost_nano")
@@ -214,6 +222,16 @@ class PriceOut(OutSerializer):
     per_call = UsdOut(source="call_nano", allow_null=True)
 
 
+class OutcomeRuleOut(OutSerializer):
+    """What the person who asks pays for a call that ended so; ``counted``: when the upstream reported no usage."""
+
+    labels_of = "outcome_rule"
+
+    event = serializers.ChoiceField(OutcomeRule.Event.choices)
+    reported = serializers.ChoiceField(OutcomeRule.Action.choices)
+    counted = serializers.ChoiceField(OutcomeRule.Action.choices)
+
+
 class PriceBookOut(OutSerializer):
     labels_of = "price_book"
     audience: ClassVar[Label] = Label.OPERATOR
@@ -241,6 +259,13 @@ class PriceRuleOut(OutSerializer):
     per_call = UsdOut(source="call_nano")
     per_item = UsdOut(source="item_nano")
     minimum = UsdOut(source="minimum_nano")
+    reasoning = UsdOut(source="reasoning_nano", allow_null=True)
+    audio_input = UsdOut(source="audio_input_nano", allow_null=True)
+    audio_output = UsdOut(source="audio_output_nano", allow_null=True)
+    characters = UsdOut(source="character_nano", allow_null=True)
+    units = serializers.DictField(source="unit_prices", child=UsdOut())
+    rounding = serializers.ChoiceField(PriceRule.Rounding.choices)
+    rounded_to = UsdOut(source="rounding_step_nano")
     source_figures: Any = serializers.DictField()
 
 
@@ -281,6 +306,13 @@ class PriceRuleIn(InSerializer):
     per_call = UsdIn(default=0)
     per_item = UsdIn(default=0)
     minimum = UsdIn(default=0)
+    reasoning = UsdIn(allow_null=True, default=None)
+    audio_input = UsdIn(allow_null=True, default=None)
+    audio_output = UsdIn(allow_null=True, default=None)
+    characters = UsdIn(allow_null=True, default=None)
+    units = serializers.DictField(child=UsdIn(), default=dict)
+    rounding = serializers.ChoiceField(PriceRule.Rounding.choices, default=PriceRule.Rounding.HALF_EVEN)
+    rounded_to = UsdIn(default=1)
     source_figures: Any = serializers.DictField(default=dict)
 
 

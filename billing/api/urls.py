@@ -14,6 +14,7 @@ router.register("codes", desk_views.CodeViewSet, basename="api_code")
 router.register("code-batches", desk_views.CodeBatchViewSet, basename="api_code_batch")
 router.register("approvals", desk_views.ApprovalViewSet, basename="api_approval")
 router.register("prices", views.PriceViewSet, basename="api_price")
+router.register("outcome-rules", views.OutcomeRuleViewSet, basename="api_outcome_rule")
 router.register("price-books", views.PriceBookViewSet, basename="api_price_book")
 router.register("price-versions", views.PriceVersionViewSet, basename="api_price_version")
 

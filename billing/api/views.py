@@ -25,6 +25,7 @@ from billing.api.serializers import (
     CallRowSupportOut,
     CallSupportOut,
     LedgerLineOut,
+    OutcomeRuleOut,
     PriceBookOut,
     PriceOut,
     PriceVersionIn,
@@ -35,8 +36,10 @@ from billing.api.serializers import (
 )
 from billing.catalogue import models_with_prices
 from billing.models import LedgerEntry, PriceBook, PriceVersion, RequestLog
+from billing.outcome_rules import EVENTS
 from billing.pricing import RuleFigures
 from billing.selectors import desk, prices
+from billing.selectors.outcomes import outcome_rules_for
 from billing.services import approvals
 from billing.services.prices import publish_version
 from config.foundation.api import SelectorPagination
@@ -218,6 +221,27 @@ class PriceViewSet(PortalViewSet):
         return Response({"next": None, "results": PriceOut(models_with_prices(self.actor), many=True).data})
 
 
+class OutcomeRuleViewSet(PortalViewSet):
+    """What a call costs the person who asks, by how it ended."""
+
+    pagination_class = SelectorPagination
+    serializer_class = OutcomeRuleOut
+    rights: ClassVar = {"list": ""}
+
+    @extend_schema(responses=OutcomeRuleOut(many=True))
+    def list(self, request: Request) -> Response:
+        rules = outcome_rules_for(self.actor)
+        rows = [
+            {
+                "event": event,
+                "reported": rules.action(event, is_counted=False),
+                "counted": rules.action(event, is_counted=True),
+            }
+            for event in EVENTS
+        ]
+        return Response({"next": None, "results": OutcomeRuleOut(rows, many=True).data})
+
+
 class PriceBookViewSet(PortalViewSet):
     """Price books."""
 
@@ -282,5 +306,12 @@ def _figures(line: dict[str, Any]) -> RuleFigures:
         call_nano=line["per_call"],
         item_nano=line["per_item"],
         minimum_nano=line["minimum"],
+        reasoning_nano=line["reasoning"],
+        audio_input_nano=line["audio_input"],
+        audio_output_nano=line["audio_output"],
+        character_nano=line["characters"],
+        unit_prices=line["units"],
+        rounding=line["rounding"],
+        rounding_step_nano=line["rounded_to"],
         source_figures=line["source_figures"],
     )

@@ -1,5 +1,6 @@
 """The values that prices are calculated from and the shape of the answer."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,6 +15,8 @@ HALF_UP = "half_up"
 UP = "up"
 ROUNDINGS = (HALF_EVEN, HALF_UP, UP)
 
+# Names in ``RuleFigures.unit_prices``.
+UNIT_KEY = re.compile(r"image:[^:=;]{1,32}:[^:=;]{1,16}|video:[^:=;]{1,32}|audio")
 ANY = "*"
 AUDIO_KEY = "audio"
 

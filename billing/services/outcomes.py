@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.db import connection, transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from accounts.models import Group, User
 from accounts.rights import require
@@ -39,11 +40,11 @@ def change_outcome_rules(
     actions = set(OutcomeRule.Action.values)
     for event, pair in cells.items():
         if event not in EVENTS or not set(pair) <= actions:
-            raise UnknownRule("There is no such way to end, or nothing of this name to charge.")
+            raise UnknownRule(_("There is no such way to end, or nothing of this name to charge."))
         if event in FIXED and set(pair) != {FIXED[event]}:
-            raise UnknownRule("An answer is paid for, and no result means no charge: this row cannot be changed.")
+            raise UnknownRule(_("An answer is paid for, and no result means no charge: this row cannot be changed."))
     if group_code and not Group.objects.filter(code=group_code).exists():
-        raise UnknownRule("There is no such group.")
+        raise UnknownRule(_("There is no such group."))
     _lock()
     before = _newest(group_code)
     full = {event: cells.get(event) or _default(before, event) for event in EVENTS}
@@ -71,7 +72,7 @@ def withdraw_outcome_rules(*, actor: User, group_code: str) -> OutcomeRuleSet | 
     """Let a billing group follow the table of everybody again; None when it does already."""
     require(actor, RIGHT)
     if not group_code:
-        raise UnknownRule("The table of everybody stays.")
+        raise UnknownRule(_("The table of everybody stays."))
     _lock()
     before = _newest(group_code)
     if before is None or before.is_withdrawn:

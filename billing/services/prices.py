@@ -16,7 +16,7 @@ from accounts.rights import require
 from accounts.services import audit
 from billing.locks import lock_book
 from billing.models import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
-from billing.pricing import ROUNDINGS, BookPrices, Price, PriceTable, RuleFigures, VersionPrices
+from billing.pricing import ROUNDINGS, UNIT_KEY, BookPrices, Price, PriceTable, RuleFigures, VersionPrices
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
 
@@ -207,6 +207,8 @@ def _check(rules: Mapping[str, RuleFigures], multipliers: Mapping[tuple[str, str
         prices = [getattr(rule, field) for field in _FIGURES if field.endswith("_nano")] + list(rule.unit_prices.values())
         if rule.rounding not in ROUNDINGS or rule.rounding_step_nano < 1:
             raise InvalidInput("A price is rounded in a way we know, to a step above zero.", model=name)
+        if any(not UNIT_KEY.fullmatch(key) or key != key.lower() for key in rule.unit_prices):
+            raise InvalidInput("Units are named like image:1024x1024:hd, video:720p and audio.", model=name)
         if not name or any(price is not None and price < 0 for price in prices):
             raise InvalidInput("A price needs a model and cannot be negative.", model=name)
     for (group, _payer), value in multipliers.items():

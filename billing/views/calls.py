@@ -103,6 +103,12 @@ def price_lines(call: RequestLog) -> list[dict[str, Any]]:
         "items": _("items"),
         "item": _("items"),
         "image": _("images"),
+        "reasoning": _("reasoning tokens"),
+        "audio_input": _("audio input tokens"),
+        "audio_output": _("audio output tokens"),
+        "video": _("seconds of video"),
+        "audio": _("seconds of sound"),
+        "characters": _("characters"),
         "images": _("images"),
         "minimum": _("minimum price"),
     }

@@ -134,7 +134,8 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         customer=(
             "id started_at duration_ms first_token_ms key_id key_name key_tail endpoint is_stream asked_model billed_model "
             "served_model outcome http_status error_code input_tokens cached_tokens cache_write_tokens output_tokens "
-            "reasoning_tokens usage_source held cost price_detail client_family client_network origin",
+            "reasoning_tokens modality audio_input_tokens audio_output_tokens image_count media_ms character_count media_size "
+            "media_quality usage_source held cost price_detail client_family client_network origin",
             "one's own calls, one row each, without what was asked and answered",
         ),
         support=("user_id username group_code", "whose call it is"),
@@ -143,13 +144,15 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "price": _fields(
         customer=("model_name basis input cached_input output per_call", "what a call costs the person who asks"),
     ),
+    "outcome_rule": _fields(customer=("event reported counted", "what a call costs the person who asks, by how it ended")),
     "price_book": _fields(operator=("id code name formula quota_per_unit is_default", "prices of all groups")),
     "price_version": _fields(
         operator=("id book number valid_from published_at created_by note rules multipliers", "prices of all groups")
     ),
     "price_rule": _fields(
         operator=(
-            "model_name basis input cached_input cache_write output per_call per_item minimum source_figures",
+            "model_name basis input cached_input cache_write output per_call per_item minimum reasoning audio_input "
+            "audio_output characters units rounding rounded_to source_figures",
             "prices of all groups",
         ),
     ),

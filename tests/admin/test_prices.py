@@ -63,7 +63,7 @@ def test_prices_go_out_as_lines_and_come_back_equal() -> None:
     assert rules_from_csv(rules_to_csv(RULES)) == RULES
     assert multipliers_from_csv(multipliers_to_csv(MULTIPLIERS)) == MULTIPLIERS
     assert rules_from_csv("") == {}
-    assert rules_to_csv(RULES).splitlines()[1] == "a,token,2.5,,,10.000000001,0,0,0,"
+    assert rules_to_csv(RULES).splitlines()[1] == "a,token,2.5,,,10.000000001,0,0,0,,,,,,,,"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_prices_go_out_as_lines_and_come_back_equal() -> None:
         ("model,input\na,1\n", "The first line must be"),
         (HEAD + "a,token,1\n", "Line 2: another number of cells"),
         (HEAD + "a,token,-1,,,1,0,0,0,\n", "Line 2: input is out of range"),
-        (HEAD + "a,token,1.0000000001,,,1,0,0,0,\n", "Line 2: an amount has at most nine"),
+        (HEAD + "a,token,1.0000000001,,,1,0,0,0,\n", "Line 2: input is no amount in dollars"),
         (HEAD + "a,token,1,,,1,0,0,0,\na,token,2,,,1,0,0,0,\n", "Line 3: named twice"),
         (HEAD + "a,weekly,1,,,1,0,0,0,\n", "Line 2: there is no basis"),
         (HEAD + ",token,1,,,1,0,0,0,\n", "Line 2: a price needs a model"),

@@ -93,6 +93,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST approvals/{approval}/refuse/": (MONEY, NOBODY),
     "POST approvals/{approval}/withdraw/": (MONEY, NOBODY),
     "GET prices/": (EVERYBODY, NOBODY),
+    "GET outcome-rules/": (EVERYBODY, NOBODY),
     "GET price-books/": (PRICES, NOBODY),
     "GET price-versions/": (PRICES, NOBODY),
     "POST price-versions/": (MONEY, NOBODY),

@@ -119,3 +119,26 @@ def test_a_price_below_zero_is_refused(book: PriceBook) -> None:
         prices.publish_version(actor=None, book=book, rules={}, multipliers={("g", ""): Decimal("-0.1")})
     with pytest.raises(InvalidInput):
         prices.create_book(actor=None, code="house", name="House", formula="one_api")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        RuleFigures(unit_prices={"image:big": 1}),
+        RuleFigures(unit_prices={"video:720p": -1}),
+        RuleFigures(unit_prices={"video:720P": 1}),
+        RuleFigures(rounding="down"),
+        RuleFigures(rounding_step_nano=0),
+        RuleFigures(reasoning_nano=-1),
+    ],
+)
+def test_units_and_roundings_that_are_none_are_refused(book: PriceBook, rule: RuleFigures) -> None:
+    with pytest.raises(InvalidInput):
+        prices.publish_version(actor=None, book=book, rules={"m": rule}, multipliers={})
+    assert not PriceVersion.objects.exists()
+
+
+def test_the_digest_of_a_version_made_before_units_existed_stays_the_same(book: PriceBook) -> None:
+    """A re-import of what an older release published makes no new version."""
+    assert prices.content_digest({"m": CHEAP}, {}) == "bdd9ce872225d0cbbc2f2b2a782db1c141beab196dcd8e90c990f0162d211dd5"
+    assert prices.content_digest({"m": RuleFigures(reasoning_nano=0)}, {}) != prices.content_digest({"m": RuleFigures()}, {})

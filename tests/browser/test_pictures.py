@@ -6,12 +6,16 @@ With PICTURES=<folder> (``make pictures``) each page is also drawn there; the ta
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accounts.models import User
+from billing.models import PriceBook
+from billing.pricing import RuleFigures
+from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
@@ -37,6 +41,7 @@ PAGES = [
     ("usage", "alice", "/usage/"),
     ("billing", "alice", "/billing/?calls=yes"),
     ("code-redeem", "alice", "/billing/redeem/"),
+    ("failed-calls", "alice", "/billing/failed-calls/"),
     ("models", "alice", "/models/"),
     ("keys", "alice", "/keys/"),
     ("key-issue", "alice", "/keys/new/"),
@@ -67,6 +72,10 @@ PAGES = [
     ("approval", "fin", "/finance/approvals/{approval}/"),
     ("adjust", "fin", "/finance/adjust/"),
     ("override", "root", "/finance/override/"),
+    ("prices", "fin", "/prices/"),
+    ("price-import", "fin", "/prices/books/portal/import/"),
+    ("price-compare", "fin", "/prices/compare/?a={first_prices}&b={second_prices}"),
+    ("outcome-rules", "fin", "/prices/outcomes/"),
 ]
 
 pytestmark = [
@@ -83,7 +92,29 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
     _fill(world)
     failed = one_call(world.alice, world.key, outcome="no_balance", status=402, error_code="insufficient_quota")
     fold_usage()
-    return {"call": world.call_id.hex, "key": str(world.key.pk), "failed": failed.hex, **desk_of(world)}
+    first, second = _prices()
+    return {
+        "call": world.call_id.hex,
+        "key": str(world.key.pk),
+        "failed": failed.hex,
+        "first_prices": first,
+        "second_prices": second,
+        **desk_of(world),
+    }
+
+
+def _prices() -> tuple[str, str]:
+    """A dearer version with pictures and videos, to compare with the first."""
+    book = PriceBook.objects.get(code="portal")
+    first = book.versions.get()
+    units = {"image:1024x1024:hd": 80_000_000, "image:1024x1024:*": 40_000_000, "video:720p": 100_000_000}
+    rules = {
+        "gpt-4o": RuleFigures(input_nano=2_750_000_000, cached_nano=1_375_000_000, output_nano=9_000_000_000),
+        "image-and-video": RuleFigures(unit_prices=units, minimum_nano=1_000_000, rounding="up", rounding_step_nano=1000),
+        "a-model-with-a-rather-long-name-as-vendors-like-to-give-them-2026-11-preview": RuleFigures(call_nano=7_000_000),
+    }
+    second = publish_version(actor=None, book=book, rules=rules, multipliers={("svip", ""): Decimal("0.8")})
+    return str(first.pk), str(second.pk)
 
 
 def _fill(world: World) -> None:
