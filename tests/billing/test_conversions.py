@@ -127,7 +127,8 @@ def test_what_cannot_be_converted_changes_nothing() -> None:
     assert broken() == {}
 
 
-def test_an_account_has_one_currency_and_an_entry_stays_within_it() -> None:
+def test_an_account_has_one_currency_and_an_entry_stays_within_it(settings: Any) -> None:
+    settings.ADJUST_ALONE_USD = 10
     user, euros = with_euros()
     dollars = ledger.purse_for(user=user)
     with pytest.raises(PostingRefused), transaction.atomic():
@@ -139,8 +140,8 @@ def test_an_account_has_one_currency_and_an_entry_stays_within_it() -> None:
     assert ledger.set_spendable(actor=None, user_ids=[user.pk], origin=None, is_spendable=False) == 1
     assert ledger.set_spendable(actor=None, user_ids=[user.pk], origin=None, is_spendable=True) == 1
     assert ledger.house_account("cash", currency="EUR").pk == ledger.house_account("cash", currency="EUR").pk
-    money.adjust(actor=person("finance", Role.FINANCE), purse=euros, amount_nano=-EURO, reason="a euro less")
-    assert figures(euros) == (99 * EURO, 0)
+    money.adjust(actor=person("finance", Role.FINANCE), purse=euros, amount_nano=-1_000, reason="a little less")
+    assert figures(euros) == (100 * EURO - 1_000, 0)
     assert broken() == {}
 
 
