@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import OutboundMail
+from billing.models import LedgerEntry
 from gateway.models import OldEntry
 
 
@@ -109,6 +110,56 @@ class ImportedRow(models.Model):
         verbose_name_plural = _("imported rows")
         constraints = [models.UniqueConstraint(fields=["source", "table", "row_id"], name="imported_row_once")]
         indexes = [models.Index(fields=["target_type", "target_id"], name="imported_row_target")]
+
+
+class LateSpend(models.Model):
+    """Spend of the old side that came to light after a person was switched, taken over by one ledger entry.
+
+    ``number`` counts a person's take-overs; from the second on they are flagged: the old side was still in use.
+    """
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="late_spends", verbose_name=_("source"))
+    run = models.ForeignKey(ImportRun, on_delete=models.PROTECT, related_name="late_spends", verbose_name=_("import run"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="late_spends", verbose_name=_("user")
+    )
+    number = models.PositiveIntegerField(_("number"))
+    is_flagged = models.BooleanField(_("flagged"), default=False)
+    amount_nano = models.BigIntegerField(_("amount"))
+    # Numbers of the rows in the old gateway's log.
+    log_ids = models.JSONField(_("old log rows"), default=list)
+    entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="+", verbose_name=_("ledger entry"))
+    created_at = models.DateTimeField(_("taken over"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("late spend")
+        verbose_name_plural = _("late spend")
+        ordering = ("-created_at", "-pk")
+        constraints = [models.UniqueConstraint(fields=["source", "user", "number"], name="late_spend_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} #{self.number}: {self.amount_nano}"
+
+
+class LateLog(models.Model):
+    """An old log row that arrived for a person who is on the new side; written in the transaction that writes the call."""
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="late_logs")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    # The call it became; a row that is read again is the same call.
+    call_id = models.UUIDField(unique=True)
+    row_id = models.BigIntegerField()
+    units = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+    spend = models.ForeignKey(LateSpend, null=True, on_delete=models.PROTECT, related_name="logs")
+
+    class Meta:
+        verbose_name = _("late log row")
+        verbose_name_plural = _("late log rows")
+        indexes = [models.Index(fields=["source", "user"], condition=Q(spend=None), name="late_log_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.row_id}: {self.amount_nano}"
 
 
 class ImportIssue(models.Model):

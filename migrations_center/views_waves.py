@@ -25,7 +25,7 @@ from migrations_center import present_waves, selectors_waves
 from migrations_center.forms_waves import MemberFilterForm, PlanForm, WaveForm
 from migrations_center.models import Wave, WaveNotice
 from migrations_center.selectors_leftovers import leftovers_for
-from migrations_center.services import plans, waves
+from migrations_center.services import late_spend, plans, waves
 
 MANAGE = "migrations.manage"
 FOUND_SHOWN = 200
@@ -176,6 +176,7 @@ def wave_detail(request: HttpRequest, wave_id: int) -> HttpResponse:
         "may_manage": may(user, MANAGE),
         "is_busy": wave.state in (State.SWITCHING, State.GOING_BACK),
         "before_switch": before_switch,
+        "slack": late_spend.slack_of(wave) if not before_switch else None,
     }
     return render(request, "migrations_center/wave_detail.html", context)
 

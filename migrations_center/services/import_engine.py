@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from accounts.services import audit
 from config.foundation.clock import now
 from migrations_center.models import ImportRun, Source
+from migrations_center.services import late_spend
 from migrations_center.services.apply import catalog, history, keys, money, people
 from migrations_center.services.apply.context import ImportOptions
 from migrations_center.services.apply.plan import ImportPlan, make_plan, read_facts
@@ -138,6 +139,7 @@ def apply_plan(reading: Reading, source: Source, run: ImportRun, report: Progres
         reading.gateway.verify_unchanged()
         money.apply_money(work)
         fresh = history.apply_history(work, batches)
+        late_spend.take_over(source=source, run=run)
         reading.gateway.verify_unchanged()
         _settle_log_count(plan, fresh)
         _finish(plan, run)

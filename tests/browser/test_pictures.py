@@ -19,6 +19,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
+from tests.browser import watch
 from tests.browser.desk import desk_of
 from tests.pages.conftest import PASSWORD, World, build_world, one_call
 
@@ -76,6 +77,7 @@ PAGES = [
     ("price-import", "fin", "/prices/books/portal/import/"),
     ("price-compare", "fin", "/prices/compare/?a={first_prices}&b={second_prices}"),
     ("outcome-rules", "fin", "/prices/outcomes/"),
+    *watch.PAGES,
 ]
 
 pytestmark = [
@@ -100,6 +102,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
         "first_prices": first,
         "second_prices": second,
         **desk_of(world),
+        **watch.watch_of(world),
     }
 
 

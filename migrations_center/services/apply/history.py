@@ -39,8 +39,8 @@ _MOVE_SQL = f"""
 WITH fresh AS (
     INSERT INTO billing_requestlog ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM history_batch
     ON CONFLICT DO NOTHING
-    RETURNING started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, modality, input_tokens,
-        cached_tokens, output_tokens, cost_nano
+    RETURNING id, source_ref, price_detail, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome,
+        modality, input_tokens, cached_tokens, output_tokens, cost_nano
 ), counted AS (
     INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
         failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
@@ -48,6 +48,11 @@ WITH fresh AS (
         billing_usage_model(billed_model, asked_model, outcome), modality, 'imported', count(*),
         count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
     FROM fresh GROUP BY 1, 2, 3, 4, 5, 6
+), late AS (
+    INSERT INTO migrations_center_latelog (source_id, user_id, call_id, row_id, units, amount_nano)
+    SELECT %(source)s, user_id, id, split_part(source_ref, ':', 2)::bigint, (price_detail ->> 'units')::bigint, cost_nano
+    FROM fresh WHERE user_id = ANY (%(switched)s) AND outcome = 'ok' AND cost_nano > 0
+    ON CONFLICT DO NOTHING
 )
 SELECT count(*), coalesce(sum(cost_nano), 0)::bigint FROM fresh
 """  # noqa: S608 - only our own column names are in this text
@@ -97,7 +102,7 @@ class HistoryWriter:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_SCRATCH_SQL)
             copy_rows(cursor, records)
-            cursor.execute(_MOVE_SQL)
+            cursor.execute(_MOVE_SQL, {"source": self.context.source.pk, "switched": list(self.context.portal.switched)})
             fresh, _cost = cursor.fetchone()
             if fresh:
                 self._count(int(fresh))
