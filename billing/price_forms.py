@@ -55,7 +55,7 @@ class CompareForm(forms.Form):
     input = forms.IntegerField(label=_("Example: input tokens"), required=False, min_value=0, max_value=MOST_TOKENS)
     cached = forms.IntegerField(label=_("of these cached"), required=False, min_value=0, max_value=MOST_TOKENS)
     output = forms.IntegerField(label=_("Example: output tokens"), required=False, min_value=0, max_value=MOST_TOKENS)
-    changed = forms.BooleanField(label=_("Only what differs"), required=False)
+    changed = forms.ChoiceField(label=_("Models"), choices=[("", _("all")), ("on", _("Only what differs"))], required=False)
 
     def __init__(
         self,
