@@ -7,10 +7,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Modality(models.TextChoices):
-    TEXT = "text", _("text")
+    TEXT = "text", pgettext_lazy("modality", "text")
     EMBEDDING = "embedding", _("embedding")
     IMAGE = "image", _("image")
     AUDIO = "audio", _("audio")

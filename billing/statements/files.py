@@ -25,7 +25,7 @@ LANGUAGES = ("en", "zh-hans")
 CJK_FONT = "STSong-Light"
 INK, MUTED, LINE = colors.HexColor("#1a1d21"), colors.HexColor("#5c6570"), colors.HexColor("#d5dae0")
 WIDTH = A4[0] - 36 * mm
-COLUMNS = (WIDTH * 0.28, WIDTH * 0.21, WIDTH * 0.08, WIDTH * 0.1, WIDTH * 0.1, WIDTH * 0.1, WIDTH * 0.13)
+COLUMNS = tuple(WIDTH * part for part in (0.26, 0.19, 0.07, 0.1, 0.1, 0.1, 0.18))
 
 
 def csv_bytes(document: Document) -> bytes:
