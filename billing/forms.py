@@ -182,9 +182,7 @@ class StatementAskForm(forms.Form):
     """Which month, and whose."""
 
     month = forms.CharField(label=_("Month"), max_length=7, widget=forms.TextInput(attrs={"type": "month"}))
-    who = forms.CharField(
-        label=_("Person or team"), max_length=191, required=False, help_text=_("User name, or the code of a team.")
-    )
+    who = forms.CharField(label=_("User name or team code"), max_length=191, required=False)
 
     def clean_month(self) -> date:
         month = parse_month(self.cleaned_data["month"])

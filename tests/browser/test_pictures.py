@@ -19,7 +19,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
-from tests.browser import watch
+from tests.browser import papers, watch
 from tests.browser.desk import desk_of
 from tests.pages.conftest import PASSWORD, World, build_world, one_call
 
@@ -72,6 +72,7 @@ PAGES = [
     ("approvals", "fin", "/finance/approvals/"),
     ("approval", "fin", "/finance/approvals/{approval}/"),
     ("adjust", "fin", "/finance/adjust/"),
+    *papers.PAGES,
     ("override", "root", "/finance/override/"),
     ("prices", "fin", "/prices/"),
     ("price-import", "fin", "/prices/books/portal/import/"),
@@ -96,6 +97,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
     fold_usage()
     first, second = _prices()
     return {
+        **papers.papers_of(world),
         "call": world.call_id.hex,
         "key": str(world.key.pk),
         "failed": failed.hex,
