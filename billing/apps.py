@@ -7,6 +7,7 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
+        from billing import limit_panels
         from billing.catalog_audit import record_changes
         from billing.key_allowance import AllowanceDesk
         from keys import allowance
@@ -14,3 +15,4 @@ class BillingConfig(AppConfig):
 
         subscribe(record_changes)
         allowance.install(AllowanceDesk())
+        limit_panels.install()

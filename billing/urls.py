@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import finance_urls, price_urls
-from billing.views import alerts, calls, explanation, fences, finance, home, hooks, money, reconcile, statements, usage
+from billing.views import alerts, calls, explanation, fences, finance, home, hooks, limits, money, reconcile, statements, usage
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -39,6 +39,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fences/tiers/", fences.fence_tiers, name="fence_tiers"),
     path("fences/groups/<int:group_id>/", fences.fence_group, name="fence_group"),
     path("fences/models/<int:model_id>/", fences.fence_model, name="fence_model"),
+    path("keys/<int:key_id>/limits/", limits.limits_key, name="limits_key"),
+    path("people/<int:person_id>/limits/", limits.limits_person, name="limits_person"),
+    path("teams/<int:group_id>/limits/", limits.limits_team, name="limits_team"),
+    path("teams/<int:group_id>/limits/whole/", limits.limits_group, name="limits_group"),
+    path("teams/<int:group_id>/limits/<int:person_id>/", limits.limits_member, name="limits_member"),
+    path("mixed-keys/", limits.limits_mixed_keys, name="mixed_keys"),
     *finance_urls.urlpatterns,
     *price_urls.urlpatterns,
 ]

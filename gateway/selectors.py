@@ -59,6 +59,18 @@ def models_of_key(key: KeyView) -> list[str]:
     return [name for name, _ in callable_models(current_snapshot(), key, now())]
 
 
+def access_by_model(actor: User, key_id: int) -> list[tuple[str, Decision]]:
+    """Every model, by name, with the decision on a call of this key: what the key page shows as "may call"."""
+    key_for(actor, key_id)
+    with connection.cursor() as cursor:
+        key = load_key(cursor, key_id)
+    if key is None:
+        raise NotFound
+    snapshot, moment = current_snapshot(), now()
+    address = str(key.networks[0].network_address) if key.networks else ""
+    return [(name, resolve(snapshot, key, Ask(name, address), moment)) for name in sorted(snapshot.models)]
+
+
 def relays(actor: User) -> QuerySet[RelayInstance]:
     """Relays that were heard of within half a minute, the newest first."""
     require(actor, "calls.inner_route")

@@ -14,4 +14,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("entries/<int:entry_id>/", views_entries.entry_detail, name="entry_detail"),
     path("entries/<int:entry_id>/change/", views_entries.entry_change, name="entry_change"),
     *conventions,
+    path("keys/<int:key_id>/may-call/", views.key_may_call, name="key_may_call"),
 ]

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.rights import may, require
-from billing.explain import explain_call
+from billing.explain import BY_CODE, explain_call
 from billing.forms import FindForm
 from billing.models import RequestLog
 from billing.selectors import call_detail, calls_for
@@ -24,7 +24,7 @@ from billing.views.calls import chips, price_lines, steps_of
 from config.foundation.clock import now
 from gateway.recognise import is_pasted_key, people_like, readings_of
 from gateway.relay.app import CALLS
-from gateway.selectors import models_open_to
+from gateway.selectors import access_by_model, models_open_to
 from gateway.setup_cards import cards
 from keys.models import ApiKey
 from keys.selectors import is_living, key_for, keys_for, standing_of
@@ -141,3 +141,20 @@ def _recognised(request: Asked, text: str) -> HttpResponse:
         others = ", ".join(reading.word for reading in readings[1:])
         messages.info(request, _("Read as %(kind)s. It could also be: %(others)s.") % {"kind": first.word, "others": others})
     return redirect(f"{reverse('find')}?{urlencode({first.kind: first.value, 'period': '30', 'as': first.kind})}")
+
+
+@login_required
+@require_safe
+def key_may_call(request: Asked, key_id: int) -> HttpResponse:
+    """What a key may call now, and for the rest the reason, as the unified entry would decide."""
+    key = key_for(request.user, key_id)
+    sees_all = may(request.user, "keys.view")
+    rows: list[dict[str, Any]] = []
+    for name, found in access_by_model(request.user, key.pk):
+        denial = found.denial
+        # A customer is told of models that are open to others only where a fence, the key or the price is the reason.
+        if denial is None or sees_all or denial.code != "model_not_available_for_group":
+            why = BY_CODE.get(denial.code) if denial else None
+            rows.append({"name": name, "is_allowed": denial is None, "denial": denial, "why": why})
+    context = {"key": key, "rows": rows, "allowed_count": sum(row["is_allowed"] for row in rows)}
+    return render(request, "gateway/key_may_call.html", context)

@@ -114,7 +114,7 @@ class CallLimit(models.Model):
     """How many calls and tokens a minute, and how many calls at once; each is a stop. Money has limits of its own (billing).
 
     Whose it is: a key; a person (all keys of their own); a group (everything it pays, and the keys of the people who belong
-    to it, together); or, with both, one member of a group.
+    to it, together); or, with both, one member of a team (the team's keys that are this member's).
     """
 
     key = models.ForeignKey(

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from billing.api import desk_views, views
+from billing.api.limits import LimitViewSet
 
 router = SimpleRouter()
 router.register("calls", views.CallViewSet, basename="api_call")
@@ -20,6 +21,7 @@ router.register("price-versions", views.PriceVersionViewSet, basename="api_price
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("balance/", views.BalanceViewSet.as_view({"get": "retrieve"}), name="api_balance"),
+    path("limits/", LimitViewSet.as_view({"get": "retrieve", "put": "update"}), name="api_limits"),
     path("usage/", views.UsageViewSet.as_view({"get": "retrieve"}), name="api_usage"),
     *router.urls,
 ]

@@ -75,6 +75,11 @@ def limits_of_call(key: ApiKey, at: datetime | None = None) -> list[LimitState]:
     return _states(where, [key.pk, key.member_id, key.team_id, payer], at)
 
 
+def states_at_home(person: User) -> list[LimitState]:
+    """Limits on a person and on the person as a member of teams."""
+    return _states("l.user_id = %s AND l.key_id IS NULL", [person.pk], None)
+
+
 def key_totals(key_ids: Collection[int]) -> dict[int, LimitState]:
     """The limit in all of each key that has one. No rights are looked at."""
     states = _states("l.key_id = ANY(%s) AND l.span = 'total'", [list(key_ids)], None)

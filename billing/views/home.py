@@ -14,6 +14,7 @@ from accounts.rights import may
 from billing.dashboard import chart_data, home_of
 from billing.selectors import CallFilters, calls_for
 from billing.selectors.calls import FAILED
+from billing.selectors.limit_lines import limits_at_home
 from config.foundation.clock import now
 from keys import allowance
 from keys.selectors import is_living, keys_for, standing_of
@@ -46,6 +47,7 @@ def home(request: Asked) -> HttpResponse:
         "recent": recent,
         "keys": _key_rows(keys[:KEYS_SHOWN]),
         "has_more_keys": len(keys) > KEYS_SHOWN,
+        "limits": limits_at_home(person),
         "is_newcomer": not figures.has_calls and not keys,
     }
     return render(request, "billing/home.html", context)

@@ -89,6 +89,9 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         secret=("digest pepper_number", "never leaves the database"),
     ),
     "key_limit": _fields(customer=("limit spent held", "the owner's own allowance")),
+    "limit": _fields(
+        customer=("of kind unit limit used held left resets_at time_zone refusal", "what may stop one's own calls"),
+    ),
     "purse": _fields(
         customer=("id kind origin balance held credit_limit available is_spendable", "the owner's own money"),
     ),

@@ -24,6 +24,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from config.foundation.clock import now
 from config.foundation.money import NANO_PER_USD, format_usd
 from config.foundation.outcomes import Outcome
+from config.foundation.panels import filled
 
 register = template.Library()
 
@@ -195,6 +196,14 @@ def outcome_badge(outcome: str) -> SafeString:
     """How a call ended, in the house's words."""
     word = Outcome(outcome).label if outcome in Outcome.values else outcome
     return badge(STATE_LOOKS.get(outcome, "bad"), word)
+
+
+@register.simple_tag(takes_context=True)
+def panels(context: dict[str, Any], place: str, thing: Any) -> SafeString:
+    """Parts of the page that belong to other apps (config.foundation.panels)."""
+    request = context["request"]
+    parts = [render_to_string(template, values, request) for template, values in filled(place, request.user, thing)]
+    return mark_safe("".join(parts))  # noqa: S308  (rendered templates)
 
 
 @register.simple_tag

@@ -91,7 +91,8 @@ k.expires_at, s.tail, s.valid_until, s.revoked_at, k.owner_id, u.state, u.billin
     ) ORDER BY l.id), '[]')::text
  FROM keys_calllimit l
  WHERE l.key_id = k.id
-    OR (l.user_id = k.owner_id AND (l.group_id IS NULL OR l.group_id = u.billing_group_id))
+    OR (l.user_id = k.owner_id AND l.group_id IS NULL)
+    OR (l.user_id = k.member_id AND l.group_id = k.team_id)
     OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id))),
 k.purpose
 """

@@ -68,6 +68,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST keys/{key}/enable/": (MANAGERS, OTHERS | {FINANCE}),
     "GET keys/{key}/limit/": ({ADMIN, OPS, SUPPORT}, OTHERS | {FINANCE}),
     "PUT keys/{key}/limit/": (MANAGERS, OTHERS | {FINANCE}),
+    "GET limits/": (EVERYBODY, NOBODY),
+    "PUT limits/": (MANAGERS, NOBODY),
     "GET balance/": (EVERYBODY, NOBODY),
     "GET usage/": (EVERYBODY, NOBODY),
     "GET ledger-entries/": (EVERYBODY, NOBODY),

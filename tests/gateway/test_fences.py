@@ -1,10 +1,13 @@
 """R031 and R011: dear models behind fences, and which money a team may spend, decided by the contract and by the relay."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 
 import httpx
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from accounts.models import AuditEvent, Group, Role
 from accounts.services.people import create_person
@@ -13,15 +16,19 @@ from billing.pricing import RuleFigures
 from billing.pricing.table import Price
 from billing.pricing.tiers import reference_nano, tier_of_price
 from billing.selectors import fences as selectors
+from billing.selectors.limit_lines import key_lines
+from billing.services import prices
+from billing.services.budgets import set_spend_limit
 from billing.services.fences import set_group_fence, set_model_tier, set_price_tiers
 from config.foundation.errors import InvalidInput, NotAllowed
 from gateway.contract.resolve import resolve
 from gateway.contract.types import Ask
 from gateway.selectors import explain_access, models_open_to
+from keys.services import issue_key
 from keys.services_policy import set_policy, set_team_money
 from tests.gateway.servers import until
 from tests.gateway.test_contract import KEY, NOW, snapshot
-from tests.gateway.world import World, balance, hold_of, log_of
+from tests.gateway.world import World, balance, held, hold_of, log_of
 
 USD = 1_000_000_000
 
@@ -181,3 +188,51 @@ def test_R031_fences_are_written_by_operators_alone_and_say_which_field_is_wrong
     set_group_fence(actor=boss, group=group, highest_tier=2)
     set_group_fence(actor=boss, group=group, highest_tier=None)
     assert AuditEvent.objects.filter(action="group.fence").count() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_R031_a_batch_job_stops_at_its_cap(world: World):
+    """A job is a key of purpose script with a cap of 5.00: forty calls of 0.70, eight at a time, spend 4.90 and no more."""
+    person = world.person("100")
+    world.publish({"demo-chat": RuleFigures(basis="call", call_nano=7 * USD // 10)})
+    key, clear = world.key(person, purpose="script")
+    set_spend_limit(actor=person, key=key, span="total", limit_nano=5 * USD)
+    world.settle_in()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: world.ask(clear), range(40)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) == 33
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in refused} == {(403, "key_limit_reached")}
+    until(lambda: held(person) == 0)
+    spent = 100 * USD - balance(person)
+    assert spent == 49 * USD // 10
+    assert spent <= 5 * USD
+    (line,) = key_lines(key)
+    assert (line.limit, line.used, line.left, line.refusal) == (5 * USD, spent, USD // 10, "403 key_limit_reached")
+
+
+@pytest.mark.django_db
+def test_R031_the_page_of_a_key_says_what_it_may_call_and_why_not(client: Client):
+    from models_catalog import services as catalog
+
+    group = Group.objects.create(code="test", name="Test")
+    person = create_person(actor=None, username="tester", billing_group=group)
+    provider = catalog.create_provider(actor_name="t", code="p", name="P")
+    route = catalog.create_upstream(actor_name="t", name="u", provider=provider, base_url="http://up", credential="sk-x" * 9)
+    for name, opened in (("cheap", ["test"]), ("dear", ["test"]), ("hidden", ["others"])):
+        model = catalog.create_model(actor_name="t", figures=catalog.ModelFigures(name=name))
+        catalog.set_access(actor_name="t", model=model, group_codes=opened)
+        catalog.serve_model(actor_name="t", upstream=route, model=model)
+    book = prices.create_book(actor=None, code="b", name="B", formula="portal", is_default=True)
+    rules = {"cheap": RuleFigures(output_nano=USD), "dear": RuleFigures(output_nano=90 * USD), "hidden": RuleFigures()}
+    prices.publish_version(actor=None, book=book, rules=rules, multipliers={})
+    set_price_tiers(actor=None, starts={2: USD // 100, 3: USD // 20})
+    set_group_fence(actor=None, group=group, highest_tier=2)
+    key, _ = issue_key(actor=person, owner=person, name="mine")
+    client.force_login(person)
+    page = client.get(reverse("key_may_call", args=[key.pk]))
+    assert {row["name"]: row["is_allowed"] for row in page.context["rows"]} == {"cheap": True, "dear": False}
+    assert "403 model_tier_not_allowed" in page.content.decode()
+    client.force_login(create_person(actor=None, username="stranger"))
+    assert client.get(reverse("key_may_call", args=[key.pk])).status_code == 404
