@@ -1,5 +1,6 @@
 """R017: each limit with what is used and left, and when it begins anew, with the zone; set by who may, with field errors."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -60,7 +61,10 @@ def fund(person: User | Group, usd: int) -> None:
 
 def test_R017_a_daily_limit_stops_and_its_page_says_when_it_begins_anew_with_the_zone(alice: User, client: Client):
     """Daily 10.00: 9.99 fits, the next 0.02 is refused; after midnight in Asia/Shanghai it fits again."""
-    with time_machine.travel("2026-03-01 15:00 +0000", tick=True) as clock:
+    # A day whose partition of the request log is there: tomorrow, an hour before midnight in Shanghai.
+    start = datetime.now(UTC).replace(hour=15, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    first, second = (f"{start + timedelta(days=n):%Y-%m-%d} 00:00 Asia/Shanghai" for n in (1, 2))
+    with time_machine.travel(start, tick=True) as clock:
         fund(alice, 100)
         key, _ = issue_key(actor=alice, owner=alice, name="mine")
         client.force_login(alice)
@@ -69,14 +73,14 @@ def test_R017_a_daily_limit_stops_and_its_page_says_when_it_begins_anew_with_the
         assert spend(key, "9.99") == "held"
         assert spend(key, "0.02") == "key_limit"
         page = client.get(reverse("key_detail", args=[key.pk])).content.decode()
-        for words in ("$10.00 money a day", "$9.99", "$0.01", "2026-03-02 00:00 Asia/Shanghai", "429 key_daily_limit_reached"):
+        for words in ("$10.00 money a day", "$9.99", "$0.01", first, "429 key_daily_limit_reached"):
             assert words in page, words
         assert "60 calls a minute" in page
         assert "429 requests_per_minute_exceeded" in page
-        clock.move_to("2026-03-01 16:00:05 +0000")
+        clock.move_to(start + timedelta(hours=1, seconds=5))
         assert spend(key, "0.02") == "held"
         (line,) = [line for line in key_lines(key) if line.kind == "daily"]
-        assert (line.used, line.left, line.resets) == (USD // 50, 10 * USD - USD // 50, "2026-03-03 00:00 Asia/Shanghai")
+        assert (line.used, line.left, line.resets) == (USD // 50, 10 * USD - USD // 50, second)
 
 
 def test_R017_who_may_set_which_limit(alice: User, bob: User, team: Group, client: Client):
