@@ -29,5 +29,5 @@ def test_a_day_with_alerts_is_one_mail_in_the_readers_language() -> None:
     mails = {mail.to_address: mail for mail in OutboundMail.objects.all()}
     assert set(mails) == {"admin@example.org", "ops@example.org"}
     assert "Your balance is low: $1.00 (ada)" in mails["ops@example.org"].text
-    assert "您的余额偏低" in mails["admin@example.org"].text
+    assert "您的余额不足" in mails["admin@example.org"].text
     assert mails["admin@example.org"].language == "zh-hans"
