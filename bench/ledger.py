@@ -1,8 +1,16 @@
-"""Durable hold and settle pairs a second through the ledger's SQL functions, beside the least that durable money can cost.
+"""Durable hold and settle pairs a second through the ledger's SQL functions, beside what such money costs in plain SQL.
 
-The floor is the same number of durable commits with one UPDATE of the purse and one INSERT each, without checks, log, usage or
-idempotency. Every figure is the median of three runs of ``SECONDS``; ratios are of figures measured in the same process.
-Makes a database of its own and removes it.
+Three floors, each the same number of durable commits as the ledger makes, over one connection each client:
+
+* ``least``: an UPDATE of the purse and one INSERT for each half. No close of the hold, nothing that makes a repeat harmless.
+* ``floor``: what any durable two-phase ledger needs. First half: UPDATE of the purse, INSERT of the hold. Second half: UPDATE of
+  the purse, INSERT of the entry (one amount, running number and balance, unique per act, an index for the account's history),
+  UPDATE of the hold to closed.
+* ``logged``: ``floor`` and an INSERT of the request log row, ready made, into a table with the columns and indexes of ours.
+
+The ledger does all of that and decides: balance, limits, test money, repeats, late events, usage counts.
+Batches: 300 events a transaction, against COPY of the same log rows and entries and one UPDATE each of the same holds and purses.
+Every figure is the median of runs of ``SECONDS``; floor and ledger take turns. Makes a database of its own and removes it.
 """
 
 import os
@@ -13,12 +21,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 django.setup()
 
+import orjson  # noqa: E402
 import psycopg  # noqa: E402
 from django.db import connection  # noqa: E402
 from psycopg.conninfo import make_conninfo  # noqa: E402
@@ -31,7 +41,7 @@ from billing.services.ledger import (  # noqa: E402
     record_payload,
     reserve_payload,
 )
-from config.foundation.ids import uuid7  # noqa: E402
+from config.foundation.ids import uuid7, uuid7_time  # noqa: E402
 
 SECONDS = 2.0
 RUNS = 3
@@ -47,23 +57,55 @@ INSERT INTO billing_ledgeraccount (kind, user_id, currency, origin, is_purse, is
 SELECT 'prepaid', id, 'USD', '', true, true, 1000000000000000, 0, 0, 0, 30, 0, now() FROM accounts_user
 """
 MAKE_FLOOR = """
-CREATE TABLE bench_purse (id bigint PRIMARY KEY, balance bigint NOT NULL, held bigint NOT NULL) WITH (fillfactor = 50);
-CREATE TABLE bench_hold (id uuid PRIMARY KEY, purse bigint NOT NULL, amount bigint NOT NULL);
-CREATE TABLE bench_entry (id uuid PRIMARY KEY, purse bigint NOT NULL, amount bigint NOT NULL);
-INSERT INTO bench_purse SELECT id, 1000000000000000, 0 FROM accounts_user;
+CREATE TABLE bench_purse (id bigint PRIMARY KEY, balance bigint NOT NULL, held bigint NOT NULL, seq bigint NOT NULL)
+    WITH (fillfactor = 50);
+CREATE TABLE bench_hold (id uuid PRIMARY KEY, purse bigint NOT NULL, amount bigint NOT NULL, state text NOT NULL, settled bigint,
+    expires_at timestamptz NOT NULL, closed_at timestamptz) WITH (fillfactor = 70);
+CREATE INDEX ON bench_hold (expires_at) WHERE state = 'open';
+CREATE TABLE bench_entry (id bigserial PRIMARY KEY, tx uuid NOT NULL, kind text NOT NULL, n smallint NOT NULL, source bigint NOT NULL,
+    target bigint NOT NULL, amount bigint NOT NULL, seq bigint NOT NULL, balance bigint NOT NULL, booked_at timestamptz NOT NULL,
+    UNIQUE (tx, kind, n));
+CREATE INDEX ON bench_entry (source, id DESC);
+CREATE TABLE bench_log (LIKE billing_requestlog INCLUDING INDEXES);
+INSERT INTO bench_purse SELECT id, 1000000000000000, 0, 0 FROM accounts_user;
+"""
+LEAST_HOLD = """
+WITH moved AS (UPDATE bench_purse SET held = held + 1000 WHERE id = %(who)s)
+INSERT INTO bench_hold VALUES (%(id)s, %(who)s, 1000, '', NULL, now(), NULL)
+"""
+LEAST_SETTLE = """
+WITH moved AS (UPDATE bench_purse SET held = held - 1000, balance = balance - 700, seq = seq + 1 WHERE id = %(who)s
+    RETURNING seq, balance)
+INSERT INTO bench_entry (tx, kind, n, source, target, amount, seq, balance, booked_at)
+SELECT %(id)s, 'charge', 0, %(who)s, 0, 700, seq, balance, now() FROM moved
 """
 FLOOR_HOLD = """
-WITH ask AS (SELECT * FROM unnest(%s::uuid[], %s::bigint[]) a(id, purse)),
-     moved AS (UPDATE bench_purse p SET held = held + 1000 * t.n FROM (SELECT purse, count(*) n FROM ask GROUP BY purse) t
-               WHERE p.id = t.purse)
-INSERT INTO bench_hold SELECT id, purse, 1000 FROM ask
+WITH moved AS (UPDATE bench_purse SET held = held + 1000 WHERE id = %(who)s AND balance - held >= 1000 RETURNING id)
+INSERT INTO bench_hold SELECT %(id)s, id, 1000, 'open', NULL, now() + interval '15 minutes', NULL FROM moved
 """
 FLOOR_SETTLE = """
-WITH ask AS (SELECT * FROM unnest(%s::uuid[], %s::bigint[]) a(id, purse)),
-     moved AS (UPDATE bench_purse p SET held = held - 1000 * t.n, balance = balance - 700 * t.n
-               FROM (SELECT purse, count(*) n FROM ask GROUP BY purse) t WHERE p.id = t.purse)
-INSERT INTO bench_entry SELECT id, purse, 700 FROM ask
+WITH closed AS (UPDATE bench_hold SET state = 'settled', settled = 700, closed_at = now()
+        WHERE id = %(id)s AND state = 'open' RETURNING purse),
+    moved AS (UPDATE bench_purse p SET held = held - 1000, balance = balance - 700, seq = seq + 1 FROM closed
+        WHERE p.id = closed.purse RETURNING p.id, seq, balance)
+INSERT INTO bench_entry (tx, kind, n, source, target, amount, seq, balance, booked_at)
+SELECT %(id)s, 'charge', 0, id, 0, 700, seq, balance, now() FROM moved
 """
+LOGGED_SETTLE = FLOOR_SETTLE.replace(
+    "WITH closed AS",
+    """WITH logged AS (INSERT INTO bench_log SELECT (x).* FROM (SELECT jsonb_populate_record(NULL::bench_log, %(log)s::jsonb) AS x) y
+    ON CONFLICT DO NOTHING), closed AS""",
+)
+BATCH = 300
+BATCHES = 12
+BATCH_HOLDS = """
+UPDATE bench_hold h SET state = 'settled', settled = 700, closed_at = now() FROM unnest(%s::uuid[]) x(id) WHERE h.id = x.id
+"""
+BATCH_PURSES = """
+UPDATE bench_purse p SET held = held - 1000 * t.n, balance = balance - 700 * t.n, seq = seq + t.n
+FROM (SELECT purse, count(*) AS n FROM unnest(%s::bigint[]) x(purse) GROUP BY purse ORDER BY purse) t WHERE p.id = t.purse
+"""
+COPY_ENTRIES = "COPY bench_entry (tx, kind, n, source, target, amount, seq, balance, booked_at) FROM STDIN"
 LOG = {
     "outcome": "ok",
     "http_status": 200,
@@ -77,49 +119,142 @@ LOG = {
     "key_tail": "ab12",
     "price_detail": {"formula": "portal", "cost_nano": 700, "lines": []},
 }
-Pair = Callable[[psycopg.Connection[Any], list[int]], None]
+LOG_COLUMNS = {
+    "key_name": "",
+    "endpoint": "/v1/chat/completions",
+    "is_stream": False,
+    "route": "new",
+    "error_code": "",
+    "duration_ms": 120,
+    "cached_tokens": 0,
+    "cache_write_tokens": 0,
+    "reasoning_tokens": 0,
+    "usage_source": "upstream",
+    "held_nano": 1000,
+    "cost_nano": 700,
+    "attempts": [],
+    "client_family": "",
+    "client_network": "",
+    "origin": "relay",
+    "source_ref": "",
+    "modality": "text",
+    "audio_input_tokens": 0,
+    "audio_output_tokens": 0,
+    "image_count": 0,
+    "media_ms": 0,
+    "character_count": 0,
+    "media_size": "",
+    "media_quality": "",
+}
+Line = psycopg.Connection[Any]
+Work = Callable[[Line, list[int]], None]
 
 
-def through_the_ledger(line: psycopg.Connection[Any], people: list[int]) -> None:
+def ledger_pair(line: Line, people: list[int]) -> None:
     expires = datetime.now(UTC) + timedelta(minutes=15)
     requests = [ReserveRequest(uuid7(), who, None, None, 1000, expires, {}) for who in people]
-    line.execute(RESERVE_SQL, [reserve_payload(requests)])
-    events = [CallEvent(r.request_id, 700, True, "", {**LOG, "user_id": r.user_id}) for r in requests]
-    for _id, status, _reason in line.execute(RECORD_SQL, [record_payload(events)]):
-        assert status == "recorded", status
+    for _id, status, *_rest in line.execute(RESERVE_SQL, [reserve_payload(requests)], prepare=True):
+        assert status == "held", status
+    ledger_settle(line, [(request.request_id, who) for request, who in zip(requests, people, strict=True)])
 
 
-def through_the_floor(line: psycopg.Connection[Any], people: list[int]) -> None:
-    ids = [uuid7() for _ in people]
-    line.execute(FLOOR_HOLD, [ids, people])
-    line.execute(FLOOR_SETTLE, [ids, people])
+def ledger_settle(line: Line, calls: list[tuple[UUID, int]]) -> None:
+    events = [CallEvent(call, 700, True, "", {**LOG, **LOG_COLUMNS, "user_id": who}) for call, who in calls]
+    for _id, status, reason in line.execute(RECORD_SQL, [record_payload(events)], prepare=True):
+        assert status == "recorded", (status, reason)
 
 
-def pairs_per_second(dsn: str, pair: Pair, people: list[int], threads: int, batch: int) -> float:
-    """The median of several runs with this many connections, each going through the people from a place of its own."""
+def plain_pair(hold: str, settle: str) -> Work:
+    def pair(line: Line, people: list[int]) -> None:
+        for who in people:
+            call = uuid7()
+            line.execute(hold, {"id": call, "who": who}, prepare=True)
+            values = {"id": call, "who": who}
+            if "bench_log" in settle:
+                values["log"] = orjson.dumps(log_row(call, who)).decode()
+            line.execute(settle, values, prepare=True)
 
-    def once() -> float:
-        done = [0] * threads
-        stop = time.monotonic() + SECONDS
+    return pair
 
-        def work(number: int) -> None:
-            place = number * len(people) // threads
-            with psycopg.connect(dsn, autocommit=True) as line:
-                while time.monotonic() < stop:
-                    chosen = [people[(place + n) % len(people)] for n in range(batch)]
-                    place += batch
-                    pair(line, chosen)
-                    done[number] += batch
 
-        workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-        began = time.monotonic()
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        return sum(done) / (time.monotonic() - began)
+def log_row(call: UUID, who: int) -> dict[str, Any]:
+    return {**LOG, **LOG_COLUMNS, "id": call, "started_at": uuid7_time(call), "user_id": who, "key_id": None}
 
-    return statistics.median(once() for _ in range(RUNS))
+
+def copied_settle(line: Line, calls: list[tuple[UUID, int]]) -> None:
+    """COPY of the log rows and entries, UPDATE of holds and purses: one transaction."""
+    rows = [log_row(call, who) for call, who in calls]
+    names = list(rows[0])
+    with line.transaction(), line.cursor() as cursor:
+        with cursor.copy(f"COPY bench_log ({', '.join(names)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([orjson.dumps(x).decode() if isinstance(x, dict | list) else x for x in row.values()])
+        now = datetime.now(UTC)
+        with cursor.copy(COPY_ENTRIES) as copy:
+            for call, who in calls:
+                copy.write_row((call, "charge", 0, who, 0, 700, 0, 0, now))
+        cursor.execute(BATCH_HOLDS, [[call for call, _who in calls]])
+        cursor.execute(BATCH_PURSES, [[who for _call, who in calls]])
+
+
+def rate(dsn: str, work: Work, people: list[int], clients: int, batch: int) -> float:
+    """Calls a second with this many connections, each going through the people from a place of its own."""
+    done = [0] * clients
+    stop = time.monotonic() + SECONDS
+
+    def run(number: int) -> None:
+        place = number * len(people) // clients
+        with psycopg.connect(dsn, autocommit=True) as line:
+            while time.monotonic() < stop:
+                chosen = [people[(place + n) % len(people)] for n in range(batch)]
+                place += batch
+                work(line, chosen)
+                done[number] += batch
+
+    workers = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
+    began = time.monotonic()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(done) / (time.monotonic() - began)
+
+
+def in_turns(dsn: str, works: dict[str, Work], people: list[int], clients: int, batch: int = 1) -> dict[str, float]:
+    """The median of several runs of each, one after the other in every round, so that a slow minute hits them all."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _round in range(RUNS):
+        for name, work in works.items():
+            found[name].append(rate(dsn, work, people, clients, batch))
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+def settled(dsn: str, people: list[int]) -> dict[str, float]:
+    """Events a second of batches alone: the holds are made before the clock runs."""
+    found: dict[str, list[float]] = {"ledger": [], "floor": []}
+    with psycopg.connect(dsn, autocommit=True) as line:
+        for _round in range(RUNS):
+            for name, settle in (("ledger", ledger_settle), ("floor", copied_settle)):
+                batches = [_held(line, people, name, number) for number in range(BATCHES)]
+                began = time.monotonic()
+                for calls in batches:
+                    settle(line, calls)
+                found[name].append(BATCHES * BATCH / (time.monotonic() - began))
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+def _held(line: Line, people: list[int], name: str, number: int) -> list[tuple[UUID, int]]:
+    calls = [(uuid7(), people[(number * BATCH + n) * 7 % len(people)]) for n in range(BATCH)]
+    if name == "ledger":
+        expires = datetime.now(UTC) + timedelta(minutes=15)
+        line.execute(
+            RESERVE_SQL, [reserve_payload([ReserveRequest(x, who, None, None, 1000, expires, {}) for x, who in calls])]
+        )
+    else:
+        rows = [(x, who) for x, who in calls]
+        with line.cursor() as cursor:
+            cursor.executemany(FLOOR_HOLD, [{"id": x, "who": who} for x, who in rows])
+    return calls
 
 
 @contextmanager
@@ -144,20 +279,33 @@ def main() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT id FROM accounts_user ORDER BY id")
             everybody = [row[0] for row in cursor.fetchall()]
-            cursor.execute("SHOW fsync")
-            fsync = cursor.fetchone()[0]
-            cursor.execute("SHOW synchronous_commit")
-            commit = cursor.fetchone()[0]
+            cursor.execute("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+            fsync, commit = cursor.fetchone()
         print(f"PostgreSQL {connection.pg_version}, fsync {fsync}, synchronous_commit {commit}, {os.cpu_count()} cores")
-        print(f"{'purses':>8} {'threads':>8} {'batch':>6} {'ledger pairs/s':>15} {'floor pairs/s':>15} {'ledger/floor':>13}")
+        works: dict[str, Work] = {
+            "ledger": ledger_pair,
+            "floor": plain_pair(FLOOR_HOLD, FLOOR_SETTLE),
+            "logged": plain_pair(FLOOR_HOLD, LOGGED_SETTLE),
+            "least": plain_pair(LEAST_HOLD, LEAST_SETTLE),
+        }
+        print("durable hold and settle pairs a second, one call a transaction; the columns with / are ledger to that floor")
+        print(
+            f"{'purses':>8} {'clients':>8} {'ledger':>9} {'floor':>9} {'logged':>9} {'least':>9} {'/floor':>7} {'/logged':>8} {'/least':>7}"
+        )
         for people in (everybody, everybody[:1]):
-            for threads, batch in ((1, 1), (8, 1), (1, 100), (8, 100)):
-                ledger = pairs_per_second(dsn, through_the_ledger, people, threads, batch)
-                floor = pairs_per_second(dsn, through_the_floor, people, threads, batch)
+            for clients in (1, 16):
+                r = in_turns(dsn, works, people, clients)
+                ratios = [r["ledger"] / r[name] for name in ("floor", "logged", "least")]
                 print(
-                    f"{len(people):>8,} {threads:>8} {batch:>6} {ledger:>15,.0f} {floor:>15,.0f} {ledger / floor:>13.2f}",
+                    f"{len(people):>8,} {clients:>8} {r['ledger']:>9,.0f} {r['floor']:>9,.0f} {r['logged']:>9,.0f} {r['least']:>9,.0f}"
+                    f" {ratios[0]:>7.2f} {ratios[1]:>8.2f} {ratios[2]:>7.2f}",
                     flush=True,
                 )
+        print(f"settled events a second, {BATCH} a transaction, one client, beside COPY and UPDATE of the same rows")
+        print(f"{'purses':>8} {'ledger':>9} {'floor':>9} {'ledger/floor':>13}")
+        for people in (everybody, everybody[:1]):
+            r = settled(dsn, people)
+            print(f"{len(people):>8,} {r['ledger']:>9,.0f} {r['floor']:>9,.0f} {r['ledger'] / r['floor']:>13.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -70,35 +70,3 @@ CREATE FUNCTION billing_book_losses(event jsonb) RETURNS void LANGUAGE sql AS $$
       AND coalesce(a.attempt ->> 'error', '') <> ''
     ON CONFLICT DO NOTHING
 $$;
-
--- Records a batch and follows up on what it could not take. Answers as billing_record_batch does, and "parked".
-CREATE FUNCTION billing_record_followed(events jsonb)
-RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    answer record;
-    unmatched jsonb[];
-    why text[];
-    has_losses boolean := events @? '$[*].log.attempts[*].cost_nano';
-BEGIN
-    FOR answer IN SELECT a.request_id, a.status, a.reason, a.nth::int FROM billing_record_batch(events)
-        WITH ORDINALITY a(request_id, status, reason, nth)
-    LOOP
-        request_id := answer.request_id; status := answer.status; reason := answer.reason;
-        IF status = 'repeated' THEN
-            IF billing_park_late(events -> (answer.nth - 1)) THEN
-                status := 'parked'; reason := 'too_late';
-            END IF;
-        ELSIF status = 'refused' THEN
-            IF reason IN ('no_hold', 'cost_without_hold') THEN
-                unmatched := array_append(unmatched, events -> (answer.nth - 1)); why := array_append(why, reason);
-            END IF;
-        ELSIF has_losses THEN
-            PERFORM billing_book_losses(events -> (answer.nth - 1));
-        END IF;
-        RETURN NEXT;
-    END LOOP;
-    IF unmatched IS NOT NULL THEN
-        PERFORM billing_park_unmatched(unmatched, why);
-    END IF;
-END $$;

@@ -6,6 +6,7 @@ DECLARE
     due uuid[];
     calls billing_call[];
     c billing_call;
+    limited boolean;
 BEGIN
     SELECT array_agg(d.id) INTO due FROM (
         SELECT h.id FROM billing_hold h WHERE h.state = 'open' AND h.expires_at <= moment ORDER BY h.expires_at LIMIT most
@@ -14,8 +15,8 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM 1 FROM billing_hold h WHERE h.id = ANY (due) ORDER BY h.id FOR NO KEY UPDATE;
-    PERFORM billing_lock_purses(array_agg(DISTINCT h.user_id), array_agg(DISTINCT h.group_id))
-    FROM billing_hold h WHERE h.id = ANY (due) AND h.state = 'open';
+    limited := billing_lock_purses(ARRAY(SELECT DISTINCT h.user_id FROM billing_hold h WHERE h.id = ANY (due)),
+        ARRAY(SELECT DISTINCT h.group_id FROM billing_hold h WHERE h.id = ANY (due)));
 
     SELECT array_agg(ROW(0, h.id, 0, 'expired', h.context || jsonb_build_object('outcome', 'timeout', 'error_code',
             'hold_expired', 'http_status', 504, 'usage_source', 'none', 'user_id', coalesce(to_jsonb(h.user_id), h.context -> 'user_id'),
@@ -32,7 +33,9 @@ BEGIN
         SELECT p.id, sum(p.part)::bigint AS part
         FROM unnest(calls) x CROSS JOIN LATERAL unnest(x.account_ids, x.part_amounts) p(id, part) GROUP BY p.id
     ) t WHERE a.id = t.id;
-    PERFORM billing_count_spent(calls);
+    IF limited THEN
+        PERFORM billing_count_spent(calls);
+    END IF;
     UPDATE billing_hold h SET state = 'expired', reason = 'expired', closed_at = clock_timestamp()
     FROM unnest(calls) x WHERE h.id = x.id;
 

@@ -6,6 +6,7 @@
 DROP FUNCTION IF EXISTS billing_record(jsonb);
 DROP FUNCTION IF EXISTS billing_record_batch(jsonb);
 DROP FUNCTION IF EXISTS billing_record_singly(jsonb);
+DROP FUNCTION IF EXISTS billing_record_followed(jsonb);
 DROP FUNCTION IF EXISTS billing_record_alone(jsonb);
 DROP FUNCTION IF EXISTS billing_drop_logs(uuid[]);
 DROP FUNCTION IF EXISTS billing_refusal(uuid, bigint, boolean, jsonb);
@@ -32,11 +33,12 @@ $$;
 CREATE FUNCTION billing_write_logs(calls billing_call[]) RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
     written uuid[];
+    blank billing_requestlog := billing_blank_log();
 BEGIN
     WITH put AS (
         INSERT INTO billing_requestlog
         SELECT r.* FROM unnest(calls) c
-        CROSS JOIN LATERAL jsonb_populate_record(billing_blank_log(), c.log || jsonb_build_object(
+        CROSS JOIN LATERAL jsonb_populate_record(blank, c.log || jsonb_build_object(
             'id', c.id, 'started_at', uuid7_time(c.id), 'held_nano', coalesce(c.amount, 0), 'cost_nano', c.cost,
             'key_id', CASE WHEN c.amount IS NULL THEN c.log -> 'key_id' ELSE to_jsonb(c.key_id) END,
             'origin', 'relay', 'source_ref', '')) r
@@ -208,23 +210,19 @@ CREATE FUNCTION billing_refusal(request_id uuid, cost_nano bigint, has_hold bool
         ELSE 'cost_without_hold' END
 $$;
 
--- Closes what the calls held.
-CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE sql AS $$
+-- Closes what the calls held; their holds are locked and were open under that lock. By id alone: with the state among the
+-- conditions the planner reads every open hold for each call.
+CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE billing_hold h
     SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
         settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp()
-    FROM unnest(calls) c WHERE h.id = c.id AND c.is_open AND h.state = 'open'
-$$;
+    FROM unnest(calls) c WHERE h.id = c.id AND c.is_open;
+END $$;
 
 -- Moves what the calls held to what they cost, in every window they count in. The purses are locked.
 CREATE FUNCTION billing_count_spent(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (
-        SELECT 1 FROM unnest(calls) c JOIN billing_ledgeraccount a ON a.user_id = c.user_id OR a.group_id = c.group_id
-        WHERE a.is_purse AND a.has_limits
-    ) THEN
-        RETURN;
-    END IF;
     UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
     FROM (
         SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
@@ -247,6 +245,8 @@ DECLARE
     late uuid[];
     fresh uuid[];
     revenue bigint;
+    all_fresh boolean;
+    limited boolean;
     c billing_call;
 BEGIN
     SELECT array_agg(DISTINCT (x ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(events) x;
@@ -260,11 +260,13 @@ BEGIN
     END IF;
     fresh := billing_write_logs(calls);
 
-    SELECT array_agg(x) INTO held FROM unnest(calls) x WHERE x.id = ANY (fresh) AND x.amount IS NOT NULL;
+    all_fresh := cardinality(fresh) = cardinality(calls);
+    SELECT array_agg(x) INTO held FROM unnest(calls) x WHERE x.amount IS NOT NULL AND (all_fresh OR x.id = ANY (fresh));
     IF held IS NOT NULL THEN
         PERFORM billing_close_holds(held);
         -- Purses last: what many calls wait for is kept for the shortest time.
-        PERFORM billing_lock_purses(array_agg(DISTINCT x.user_id), array_agg(DISTINCT x.group_id)) FROM unnest(held) x;
+        limited := billing_lock_purses(ARRAY(SELECT DISTINCT x.user_id FROM unnest(held) x),
+            ARRAY(SELECT DISTINCT x.group_id FROM unnest(held) x));
         revenue := billing_house_account('revenue', '');
         covered := ARRAY(SELECT x FROM unnest(held) x WHERE x.is_open AND x.cost <= x.amount ORDER BY x.ord);
         PERFORM billing_charge_covered(covered, revenue) WHERE covered <> '{}';
@@ -273,9 +275,15 @@ BEGIN
         LOOP
             PERFORM billing_charge_spread(c, revenue);
         END LOOP;
-        PERFORM billing_count_spent(held);
+        IF limited THEN
+            PERFORM billing_count_spent(held);
+        END IF;
     END IF;
 
+    IF all_fresh AND cardinality(calls) = jsonb_array_length(events) THEN
+        RETURN QUERY SELECT x.id, CASE WHEN x.is_late THEN 'late' ELSE 'recorded' END, '' FROM unnest(calls) x ORDER BY x.ord;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT e.request_id,
         CASE WHEN took.id IS NULL THEN CASE WHEN e.why IS NULL THEN 'repeated' ELSE 'refused' END
@@ -292,6 +300,41 @@ BEGIN
     ) e
     LEFT JOIN unnest(calls) took ON took.id = e.request_id AND took.ord = e.ord AND took.id = ANY (fresh)
     ORDER BY e.ord;
+END $$;
+
+-- Records a batch and follows up on what it could not take (late_events.sql). Answers as billing_record_batch does, and "parked".
+CREATE FUNCTION billing_record_followed(events jsonb)
+RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+    said text[];
+    whys text[];
+    unmatched jsonb[];
+    why text[];
+    has_losses boolean := events @? '$[*].log.attempts[*].cost_nano';
+BEGIN
+    SELECT array_agg(a.request_id), array_agg(a.status), array_agg(a.reason) INTO ids, said, whys
+    FROM billing_record_batch(events) a;
+    IF has_losses OR said && '{repeated,refused}' THEN
+        FOR nth IN 1 .. cardinality(said) LOOP
+            IF said[nth] = 'repeated' THEN
+                IF billing_park_late(events -> (nth - 1)) THEN
+                    said[nth] := 'parked'; whys[nth] := 'too_late';
+                END IF;
+            ELSIF said[nth] = 'refused' THEN
+                IF whys[nth] IN ('no_hold', 'cost_without_hold') THEN
+                    unmatched := array_append(unmatched, events -> (nth - 1)); why := array_append(why, whys[nth]);
+                END IF;
+            ELSIF has_losses THEN
+                PERFORM billing_book_losses(events -> (nth - 1));
+            END IF;
+        END LOOP;
+    END IF;
+    IF unmatched IS NOT NULL THEN
+        PERFORM billing_park_unmatched(unmatched, why);
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(ids, said, whys);
 END $$;
 
 -- The end of one call that its hold covers from one purse, which is most of them. Gives no row for everything else, and has

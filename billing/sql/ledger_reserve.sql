@@ -33,11 +33,17 @@ BEGIN
     CROSS JOIN LATERAL billing_windows(x.ids, x.keys, x.members, x.groups, x.users) w;
 END $$;
 
-CREATE FUNCTION billing_lock_purses(users bigint[], groups bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Locks all purses of these payers; says whether a spend limit may concern any of them.
+CREATE FUNCTION billing_lock_purses(users bigint[], groups bigint[]) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    limited boolean;
 BEGIN
-    PERFORM 1 FROM billing_ledgeraccount a
-    WHERE a.is_purse AND (a.user_id = ANY (users) OR a.group_id = ANY (groups))
-    ORDER BY a.id FOR NO KEY UPDATE;
+    SELECT coalesce(bool_or(x.has_limits), false) INTO limited FROM (
+        SELECT a.has_limits FROM billing_ledgeraccount a
+        WHERE a.is_purse AND (a.user_id = ANY (users) OR a.group_id = ANY (groups))
+        ORDER BY a.id FOR NO KEY UPDATE
+    ) x;
+    RETURN limited;
 END $$;
 
 -- One ask of a payer with one purse and no limits, which is most of them: the update of the purse is the decision.
@@ -168,58 +174,71 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Asks of payers that can afford all of them: every purse and window is changed once. A payer's asks lie one after the other
--- on a line, its purses on another, in their order; where the two overlap, that purse pays that part of that call.
+-- Which purse pays which part, and what is left after each ask, for payers that can afford all they ask for. A payer's asks lie
+-- one after the other on a line, its purses on another, in their order; where the two overlap, that purse pays that part.
+CREATE FUNCTION billing_parts(asks billing_ask[]) RETURNS TABLE (id uuid, account_ids bigint[], part_amounts bigint[], room bigint)
+LANGUAGE plpgsql SET enable_hashjoin = on AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH ask AS (
+        SELECT x.id, x.amount, x.is_test, coalesce(x.user_id, -x.group_id) AS payer,
+            sum(x.amount) OVER (PARTITION BY coalesce(x.user_id, -x.group_id), x.is_test ORDER BY x.id) AS upto
+        FROM unnest(asks) x
+    ), purse AS (
+        SELECT f.*, GREATEST(f.free, 0) AS gives,
+            sum(GREATEST(f.free, 0)) OVER (PARTITION BY f.payer, f.is_test ORDER BY f.priority, f.id) AS upto
+        FROM (
+            SELECT a.id, coalesce(a.user_id, -a.group_id) AS payer, a.kind = 'test' AS is_test, a.priority,
+                a.balance_nano - a.held_nano + a.credit_limit_nano AS free
+            FROM billing_ledgeraccount a
+            WHERE (a.user_id = ANY (ARRAY(SELECT DISTINCT k.payer FROM ask k WHERE k.payer > 0))
+                OR a.group_id = ANY (ARRAY(SELECT DISTINCT -k.payer FROM ask k WHERE k.payer < 0)))
+              AND a.is_purse AND a.is_spendable
+        ) f
+    ), part AS (
+        SELECT ask.id AS ask_id, array_agg(p.id ORDER BY p.priority, p.id) AS ids,
+            array_agg((LEAST(ask.upto, p.upto) - GREATEST(ask.upto - ask.amount, p.upto - p.gives))::bigint
+                ORDER BY p.priority, p.id) AS parts
+        FROM ask JOIN purse p ON p.payer = ask.payer AND p.is_test = ask.is_test
+        WHERE ask.amount > 0 AND p.gives > 0 AND p.upto - p.gives < ask.upto AND p.upto > ask.upto - ask.amount
+        GROUP BY ask.id
+    ), total AS (
+        SELECT p.payer, p.is_test, sum(p.free) AS free FROM purse p GROUP BY 1, 2
+    )
+    SELECT ask.id, coalesce(part.ids, '{}'), coalesce(part.parts, '{}'), (coalesce(total.free, 0) - ask.upto)::bigint
+    FROM ask LEFT JOIN part ON part.ask_id = ask.id
+    LEFT JOIN total ON total.payer = ask.payer AND total.is_test = ask.is_test;
+END $$;
+
+-- Holds for asks of payers that can afford all of them: every purse and window is changed once.
 CREATE FUNCTION billing_reserve_easy(asks billing_ask[], limited boolean)
 RETURNS TABLE (request_id uuid, available_nano bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    drawn jsonb;
     made uuid[];
-    rooms bigint[];
 BEGIN
-    WITH ask AS (
-        SELECT x.*, coalesce(x.user_id, -x.group_id) AS payer,
-            sum(x.amount) OVER (PARTITION BY coalesce(x.user_id, -x.group_id), x.is_test ORDER BY x.id) AS upto
-        FROM unnest(asks) x
-    ), purse AS (
-        SELECT f.*, GREATEST(f.free, 0) AS gives, sum(GREATEST(f.free, 0)) OVER (
-            PARTITION BY f.payer, f.is_test ORDER BY f.priority, f.id) AS upto
-        FROM (
-            SELECT a.id, coalesce(a.user_id, -a.group_id) AS payer, a.kind = 'test' AS is_test, a.priority,
-                a.balance_nano - a.held_nano + a.credit_limit_nano AS free
-            FROM (SELECT DISTINCT payer FROM ask) p
-            JOIN billing_ledgeraccount a ON a.user_id = p.payer OR a.group_id = -p.payer
-            WHERE a.is_purse AND a.is_spendable
-        ) f
-    ), part AS (
-        SELECT ask.id AS ask_id, p.id, p.priority,
-            (LEAST(ask.upto, p.upto) - GREATEST(ask.upto - ask.amount, p.upto - p.gives))::bigint AS part
-        FROM ask JOIN purse p ON p.payer = ask.payer AND p.is_test = ask.is_test
-            AND p.upto - p.gives < ask.upto AND p.upto > ask.upto - ask.amount
-        WHERE ask.amount > 0 AND p.gives > 0
-    ), parts AS (
-        SELECT ask_id, array_agg(id ORDER BY priority, id) AS account_ids, array_agg(part ORDER BY priority, id) AS part_amounts
-        FROM part GROUP BY ask_id
-    ), put AS (
+    SELECT jsonb_object_agg(p.id, to_jsonb(p)) INTO drawn FROM billing_parts(asks) p;
+    WITH put AS (
         INSERT INTO billing_hold AS h (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids,
             part_amounts, state, reason, context, created_at, expires_at)
-        SELECT ask.id, ask.user_id, ask.group_id, ask.key_id, ask.member_id, ask.is_test, ask.amount,
-            coalesce(parts.account_ids, '{}'), coalesce(parts.part_amounts, '{}'), 'open', '', ask.context,
-            clock_timestamp(), ask.expires_at
-        FROM ask LEFT JOIN parts ON parts.ask_id = ask.id ORDER BY ask.id
+        SELECT x.id, x.user_id, x.group_id, x.key_id, x.member_id, x.is_test, x.amount, d.account_ids, d.part_amounts, 'open',
+            '', x.context, clock_timestamp(), x.expires_at
+        FROM unnest(asks) x
+        CROSS JOIN LATERAL jsonb_to_record(drawn -> x.id::text) AS d(account_ids bigint[], part_amounts bigint[])
+        ORDER BY x.id
         ON CONFLICT DO NOTHING
         RETURNING h.id, h.account_ids, h.part_amounts
     ), taken AS (
         UPDATE billing_ledgeraccount a
         SET held_nano = a.held_nano + t.part, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
         FROM (
-            SELECT p.id, sum(p.part)::bigint AS part FROM put CROSS JOIN LATERAL unnest(put.account_ids, put.part_amounts) p(id, part)
-            GROUP BY p.id
+            SELECT p.id, sum(p.part)::bigint AS part
+            FROM put CROSS JOIN LATERAL unnest(put.account_ids, put.part_amounts) p(id, part) GROUP BY p.id
         ) t WHERE a.id = t.id
     )
-    SELECT array_agg(put.id), array_agg((coalesce((SELECT sum(p.free) FROM purse p
-        WHERE p.payer = ask.payer AND p.is_test = ask.is_test), 0) - ask.upto)::bigint)
-    INTO made, rooms FROM put JOIN ask ON ask.id = put.id;
+    SELECT array_agg(put.id) INTO made FROM put;
     IF limited THEN
         UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.amount
         FROM (
@@ -228,7 +247,7 @@ BEGIN
             JOIN unnest(asks) y ON y.id = x.id GROUP BY x.window_id
         ) t WHERE w.id = t.window_id;
     END IF;
-    RETURN QUERY SELECT * FROM unnest(made, rooms);
+    RETURN QUERY SELECT m.id, (drawn -> m.id::text ->> 'room')::bigint FROM unnest(made) m(id);
 END $$;
 
 -- Every ask of a batch on the long way: locks, then what is known already, then who can afford everything, then the rest.
@@ -254,11 +273,9 @@ BEGIN
         WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0 AND (x.key_id IS NULL OR k.id IS NOT NULL)
         ORDER BY x.request_id, x.ord
     ) sound;
-    PERFORM billing_lock_purses(array_agg(DISTINCT a.user_id), array_agg(DISTINCT a.group_id)) FROM unnest(fresh) a;
+    limited := billing_lock_purses(ARRAY(SELECT DISTINCT a.user_id FROM unnest(fresh) a),
+        ARRAY(SELECT DISTINCT a.group_id FROM unnest(fresh) a));
     fresh := ARRAY(SELECT a FROM unnest(fresh) a WHERE NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = a.id) ORDER BY a.id);
-    limited := EXISTS (
-        SELECT 1 FROM unnest(fresh) x JOIN billing_ledgeraccount a ON a.user_id = x.user_id OR a.group_id = x.group_id
-        WHERE a.is_purse AND a.has_limits);
 
     -- Payers (a team's number is negative) that cannot pay, or may not spend, all they ask for.
     SELECT array_agg(t.payer) INTO hard FROM (
