@@ -8,7 +8,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import GroupMembership, User
 from config.foundation.errors import PortalError
 from config.foundation.money import format_usd, parse_usd
 from keys import services
@@ -117,12 +117,19 @@ class IssueForm(KeyFields):
         self.teams = {str(team.pk): team for team in teams_owned_by(actor)}
         owner = self.fields["belongs_to"]
         assert isinstance(owner, forms.ChoiceField)
-        owner.choices = [(MYSELF, _("me")), *((pk, team.name) for pk, team in self.teams.items())]
+        self.members = {
+            f"{seat.group_id}/{seat.user_id}": seat
+            for seat in GroupMembership.objects.filter(group__in=self.teams.values()).select_related("user", "group")
+        }
+        seats = [(name, f"{seat.group.name}: {seat.user}") for name, seat in self.members.items()]
+        owner.choices = [(MYSELF, _("me")), *((pk, team.name) for pk, team in self.teams.items()), *sorted(seats)]
         if not self.teams:
             del self.fields["belongs_to"]
 
     def owner_and_team(self) -> dict[str, Any]:
         chosen = self.cleaned_data.get("belongs_to", MYSELF)
+        if chosen in self.members:
+            return {"team": self.members[chosen].group, "member": self.members[chosen].user}
         return {"owner": self.actor} if chosen == MYSELF else {"team": self.teams[chosen]}
 
 

@@ -48,6 +48,7 @@ def issue_key(
     actor: User | None,
     owner: User | None = None,
     team: Group | None = None,
+    member: User | None = None,
     name: str,
     purpose: str = ApiKey.Purpose.PRODUCTION,
     model_names: Iterable[str] | None = None,
@@ -55,7 +56,8 @@ def issue_key(
     expires_at: datetime | None = None,
     route: str = ApiKey.Route.NEW,
 ) -> tuple[ApiKey, str]:
-    """A new key and its clear secret, which is not kept. ``model_names`` None means every model of the group.
+    """A new key and its clear secret, which is not kept. ``model_names`` None means every model of the group. ``member``: whose
+    limits within the ``team`` count for its calls, because it is theirs to use.
 
     Raises KeyHasNoOwner, NotAllowed, SecretPasted or InvalidInput. Doors that people use ask
     ``services_policy.require_issuer`` first, outside of any transaction, so that a refused attempt stays in the audit trail.
@@ -67,10 +69,13 @@ def issue_key(
     if not services_policy.may_issue(actor):
         raise services_policy.MayNotIssue(_("The policy does not let you create keys. Ask an administrator."))
     services_policy.check_purpose(team, purpose)
+    if member is not None and (team is None or not team.memberships.filter(user=member).exists()):
+        raise InvalidInput(_("This person is not a member of the team."))
     key = ApiKey.objects.create(
         name=clean_name(name),
         owner=owner,
         team=team,
+        member=member,
         purpose=_clean_purpose(purpose),
         model_names=clean_model_names(model_names),
         networks=clean_networks(networks),
@@ -386,6 +391,7 @@ def _described(key: ApiKey) -> dict[str, object]:
         "name": key.name,
         "owner_id": key.owner_id,
         "team_id": key.team_id,
+        "member_id": key.member_id,
         "purpose": key.purpose,
         "model_names": key.model_names,
         "networks": key.networks,

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED
 
 from accounts import selectors as people
-from accounts.models import Group
+from accounts.models import Group, User
 from config.foundation.api_base import PortalViewSet, number_in
 from config.foundation.errors import NotFound
 from keys import allowance, selectors, services, services_policy
@@ -60,15 +60,25 @@ class KeyViewSet(PortalViewSet):
         services_policy.require_issuer(self.actor)
         return self._create(given)
 
+    @staticmethod
+    def _member(team: Group | None, member_id: int) -> User:
+        """A member of the team a key is for; anybody else is not found, whether they exist or not."""
+        seat = team.memberships.filter(user_id=member_id).select_related("user").first() if team else None
+        if seat is None:
+            raise NotFound
+        return seat.user
+
     @transaction.atomic
     def _create(self, given: dict[str, Any]) -> Response:
         limit_nano = given.pop("limit")
         team_id, owner_id = given.pop("team_id", None), given.pop("owner_id", None)
         team = self._team(team_id) if team_id else None
         owner = people.person_for(self.actor, owner_id) if owner_id else None
+        member_id = given.pop("member_id", None)
+        member = self._member(team, member_id) if member_id else None
         if team is None and owner is None:
             owner = self.actor
-        key, clear = services.issue_key(actor=self.actor, owner=owner, team=team, **given)
+        key, clear = services.issue_key(actor=self.actor, owner=owner, team=team, member=member, **given)
         if limit_nano is not None:
             allowance.set_limit(actor=self.actor, key=key, limit_nano=limit_nano)
         return self._issued(key, clear, HTTP_201_CREATED)
