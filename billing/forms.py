@@ -132,6 +132,11 @@ class TopUpForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"), max_length=255, help_text=_("For instance the invoice or the transfer. It stays in the ledger.")
     )
+    is_test = forms.BooleanField(
+        label=_("Test money"),
+        required=False,
+        help_text=_("Goes to the test purse: only keys of purpose test spend it, and they spend nothing else."),
+    )
 
     def clean_to(self) -> User | Group:
         text = refuse_key(self.cleaned_data["to"].strip())

@@ -32,7 +32,8 @@ class PurseBalance:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """All purses in the order they are drawn. ``total_nano`` counts those too that cannot be spent here yet."""
+    """All purses in the order they are drawn. ``total_nano`` counts those too that cannot be spent here yet; no sum counts
+    test money, which pays for test calls alone."""
 
     total_nano: int
     available_nano: int
@@ -75,10 +76,11 @@ def _balance(accounts: Iterable[LedgerAccount]) -> Balance:
         PurseBalance(x.pk, x.kind, x.origin, x.balance_nano, x.held_nano, x.credit_limit_nano, x.is_spendable)
         for x in sorted(accounts, key=lambda x: (x.priority, x.pk))
     )
+    real = [x for x in purses if x.kind != LedgerAccount.Kind.TEST]
     return Balance(
-        total_nano=sum(x.balance_nano for x in purses),
-        available_nano=sum(x.available_nano for x in purses),
-        held_nano=sum(x.held_nano for x in purses),
+        total_nano=sum(x.balance_nano for x in real),
+        available_nano=sum(x.available_nano for x in real),
+        held_nano=sum(x.held_nano for x in real),
         purses=purses,
     )
 

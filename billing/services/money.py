@@ -58,6 +58,30 @@ def top_up(
 
 
 @transaction.atomic
+def give_test_money(
+    *,
+    actor: User,
+    amount_nano: int,
+    reason: str,
+    user: User | None = None,
+    group: Group | None = None,
+    transaction_id: UUID | None = None,
+) -> PostingResult:
+    """Book test money (promotion cost to the test purse), which keys of purpose test spend and nothing else does.
+
+    Nobody paid it in and nothing real can be bought with it, so it needs no second person. Raises as ``top_up``.
+    """
+    require(actor, "ledger.adjust")
+    _needs(amount_nano, reason)
+    purse = purse_for(user=user, group=group, kind="test")
+    house = house_account("promotion_cost").pk
+    posting = Posting(
+        transaction_id or uuid7(), "adjustment", house, purse.pk, amount_nano, reason=reason[:255], actor_id=actor.pk
+    )
+    return _post(actor, posting, purse, "ledger.test_money")
+
+
+@transaction.atomic
 def adjust(
     *,
     actor: User,

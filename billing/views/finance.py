@@ -17,6 +17,7 @@ from billing.forms import LedgerFilterForm, TopUpForm
 from billing.house import LedgerFilters, ledger_entries, ledger_overview
 from billing.models import AdjustmentRequest
 from billing.services.approvals import top_up_or_ask
+from billing.services.money import give_test_money
 from billing.views.calls import chips
 from billing.views.home import Asked
 from config.foundation.errors import PortalError
@@ -56,7 +57,7 @@ def top_up(request: Asked) -> HttpResponse:
         data = form.cleaned_data
         payer = data["to"]
         try:
-            result = top_up_or_ask(
+            result = (give_test_money if data["is_test"] else top_up_or_ask)(
                 actor=request.user,
                 amount_nano=data["amount"],
                 reason=data["reason"],
@@ -76,7 +77,7 @@ def top_up(request: Asked) -> HttpResponse:
                 messages.info(
                     request, _("This top-up was booked already as entry %(entry)s. Nothing was booked twice.") % words
                 )
-            return redirect(f"{reverse('ledger')}?kind=top_up")
+            return redirect(f"{reverse('ledger')}?kind={'adjustment' if data['is_test'] else 'top_up'}")
     return render(request, "billing/top_up.html", {"form": form})
 
 

@@ -83,7 +83,9 @@ def purse_lines(balance: Balance) -> list[dict[str, Any]]:
     words = {
         "bonus": _("Given to you; used first."),
         "subscription": _("From a subscription; used after a bonus."),
-        "prepaid": _("Paid by you or for you; used last."),
+        "prepaid": _("Paid by you or for you; used after what was given."),
+        "postpaid": _("Paid afterwards, up to a credit limit; used last."),
+        "test": _("For keys of purpose test alone; they use nothing else."),
     }
     return [
         {

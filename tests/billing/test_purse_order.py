@@ -74,7 +74,9 @@ def test_R011_test_calls_never_touch_production_money() -> None:
     key = ApiKey.objects.create(name="ci", owner=user, purpose="test")
     refused = hold(user, 10, key=key)
     assert (refused.status, refused.available_nano) == ("no_balance", 0)
-    sandbox = purse(user, "test", 100 * 70)
+    assert money.give_test_money(actor=person("fin", "finance"), user=user, amount_nano=7000, reason="trial").status == "posted"
+    sandbox = ledger.purse_for(user=user, kind="test")
+    assert balance_of(user).available_nano == 1_000_000
     asks = [wants(user, 60, key=key) for _ in range(50)]
     assert {x.status for x in ledger.reserve(asks)} == {"held"}
     ledger.record_calls([ledger.CallEvent(ask.request_id, 60, True, "", {"outcome": "ok"}) for ask in asks])
