@@ -156,7 +156,7 @@ class LedgerMachine(RuleBasedStateMachine):
         RedemptionCode.objects.create(
             digest=digest.digest, pepper_number=digest.pepper_number, tail=digest.tail, amount_nano=amount
         )
-        assert codes.redeem_code(actor=self.user, presented=bare) == amount
+        assert codes.redeem_code(actor=self.user, presented=bare).amount_nano == amount
         with pytest.raises(codes.CodeNotUsable):
             codes.redeem_code(actor=self.user, presented=bare)
         self.model.purses[2].balance += amount

@@ -4,7 +4,7 @@ from config.foundation.sqlfiles import run_sql_file
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0019_refunds_and_currencies")]
+    dependencies = [("billing", "0023_entries_without_calls")]
     operations = [
         run_sql_file("billing/sql/spend_limits.sql"),
         run_sql_file("billing/sql/ledger_reserve.sql"),
