@@ -33,8 +33,7 @@ def test_bonus_subscription_prepaid_and_postpaid_are_drawn_in_this_order() -> No
     order = ("bonus", "subscription", "prepaid", "postpaid")
     purses = {kind: purse(user, kind, amount) for kind, amount in zip(order, (100, 200, 300, 0), strict=True)}
     purse(user, "test", 5000)
-    finance = person("fin", "finance")
-    money.set_credit_limit(actor=finance, purse=purses["postpaid"], limit_nano=400, reason="contract")
+    LedgerAccount.objects.filter(pk=purses["postpaid"].pk).update(credit_limit_nano=400, floor_nano=-400)
     assert [x.kind for x in balance_of(user).purses] == ["test", *order]
     call = hold(user, 900)
     assert (call.status, call.available_nano) == ("held", 100)
