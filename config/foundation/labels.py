@@ -78,7 +78,7 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "name_map_version": _fields(operator=("number created_at created_by reason", "who published, and why")),
     "key": _fields(
         customer=(
-            "id name purpose owner_id team_id state state_reason route model_names networks group_code expires_at "
+            "id name purpose owner_id team_id member_id state state_reason route model_names networks group_code expires_at "
             "created_at last_used_at secrets",
             "the owner's own key",
         ),
