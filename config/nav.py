@@ -45,7 +45,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             ),
             Link("statement_list", _("Statements"), "file-text", family=("statement_detail",)),
             Link("model_list", _("Models"), "boxes"),
-            Link("setup_guide", _("Set up"), "plug"),
+            Link("setup_guide", _("Set up"), "plug", family=("access_check",)),
             Link("alert_list", _("Alerts"), "bell", family=("alert_",)),
             Link("team_list", _("Team"), "users", family=("team_",)),
         ],

@@ -1,5 +1,7 @@
 """Old entries (the gateways people come from) and which key belongs to which; relay instances that report in."""
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -137,3 +139,34 @@ class EntrySighting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} {self.day_on}: {self.call_count}"
+
+
+class AccessCheck(models.Model):
+    """One plain and one streamed call that the portal made with a key as a kind of client makes them, and what came of it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        PASSED = "passed", _("passed")
+        FAILED = "failed", _("failed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="access_checks", verbose_name=_("key"))
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_checks", verbose_name=_("by")
+    )
+    profile = models.CharField(_("client"), max_length=32)
+    model_name = models.CharField(_("model"), max_length=255)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    # gateway.probes.Outcome.as_dict() of each call: status, times, cause; nothing of the answer.
+    results = models.JSONField(default=list)
+    created_at = models.DateTimeField(_("started"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        verbose_name = _("access check")
+        verbose_name_plural = _("access checks")
+        indexes = [models.Index(fields=["key", "-created_at"], name="access_check_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.profile} {self.model_name}: {self.state}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Max, Min, Q, QuerySet, Sum
@@ -15,7 +16,7 @@ from gateway.contract.loading import load_key, load_snapshot
 from gateway.contract.resolve import callable_models, resolve
 from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import Ask, Decision, KeyView
-from gateway.models import EntryPoint, EntrySighting, OldEntry, RelayInstance
+from gateway.models import AccessCheck, EntryPoint, EntrySighting, OldEntry, RelayInstance
 from keys.models import ApiKey
 from keys.selectors import key_for
 
@@ -136,3 +137,12 @@ def sightings(rows: QuerySet[EntrySighting], *, route: str = "", since: date | N
         Sighting(keys[row["key_id"]], row["client_family"], row["route"], row["calls"], row["first"], row["last"])
         for row in found
     ]
+
+
+def check_for(actor: User, check_id: UUID) -> AccessCheck:
+    """One access check of a key the person may see; raises NotFound."""
+    check = AccessCheck.objects.select_related("key").filter(pk=check_id).first()
+    if check is None:
+        raise NotFound
+    key_for(actor, check.key_id)
+    return check

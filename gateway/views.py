@@ -22,6 +22,7 @@ from billing.models import RequestLog
 from billing.selectors import call_detail, calls_for
 from billing.views.calls import chips, price_lines, steps_of
 from config.foundation.clock import now
+from gateway.probes import PROFILES
 from gateway.recognise import is_pasted_key, people_like, readings_of
 from gateway.relay.app import CALLS
 from gateway.selectors import access_by_model, models_open_to
@@ -58,6 +59,7 @@ def setup_guide(request: Asked) -> HttpResponse:
         "key": key,
         "models": models,
         "model": model,
+        "profiles": PROFILES.values(),
     }
     return render(request, "gateway/setup_guide.html", context)
 
