@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0007_entry_register'),
+        ('gateway', '0008_notify_key_member'),
         ('keys', '0006_paused'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
