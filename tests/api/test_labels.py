@@ -13,6 +13,7 @@ APPS = ("accounts", "models_catalog", "keys", "billing", "migrations_center")
 for app in APPS:
     import_module(f"{app}.api.serializers")
 import_module("billing.api.desk_serializers")
+import_module("billing.api.limits")
 
 
 def all_out(parent: type[OutSerializer] = OutSerializer) -> Iterator[type[OutSerializer]]:
