@@ -24,6 +24,10 @@ RIGHTS: dict[str, frozenset[str]] = {
     "ledger.override": frozenset({Role.ADMIN}),
     "calls.search": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
     "calls.inner_route": frozenset({Role.ADMIN, Role.OPS}),
+    "fallbacks.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
+    "fallbacks.manage": frozenset({Role.ADMIN, Role.OPS}),
+    # Nobody approves what they wrote: see gateway.services.fallbacks.
+    "fallbacks.approve": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE}),
     "migrations.manage": frozenset({Role.ADMIN, Role.OPS}),
     "migrations.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
     "audit.view": frozenset({Role.ADMIN}),

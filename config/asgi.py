@@ -37,4 +37,4 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _is_entry(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["path"].startswith(ENTRY_PREFIXES)
+    return scope["type"] in {"http", "websocket"} and scope["path"].startswith(ENTRY_PREFIXES)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo_upstream import CREATED, script_for
+from gateway.demo_upstream.script import CREATED, script_for
 
 REMEMBERED = 10_000
 

@@ -19,3 +19,15 @@ class AddressRefused(InvalidInput):
     """The address of an old entry must start with http:// or https:// and hold no user name or password."""
 
     code = "address_refused"
+
+
+class FallbackRefused(InvalidInput):
+    """A fallback rule names two models, when it applies and why."""
+
+    code = "fallback_refused"
+
+
+class ProfileRefused(InvalidInput):
+    """There is no such shape of errors."""
+
+    code = "profile_refused"

@@ -3,10 +3,15 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Group
+from config.foundation.outcomes import Outcome
 from keys.models import ApiKey
+from models_catalog.models import AIModel, Upstream
 
 
 class OldEntry(models.Model):
@@ -170,3 +175,106 @@ class AccessCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.profile} {self.model_name}: {self.state}"
+
+
+class UpstreamHealth(models.Model):
+    """An upstream that one relay leaves alone at the moment, because it failed again and again."""
+
+    pk = models.CompositePrimaryKey("relay", "upstream_id", "upstream_name")
+    relay = models.CharField(_("relay"), max_length=128)
+    upstream = models.ForeignKey(
+        Upstream, verbose_name=_("upstream"), on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    upstream_name = models.CharField(_("name at the upstream"), max_length=255)
+    reason = models.CharField(_("why"), max_length=64)
+    failure_count = models.IntegerField(_("failures in a row"))
+    since_at = models.DateTimeField(_("since"))
+    seen_at = models.DateTimeField(_("last heard of"))
+
+    class Meta:
+        verbose_name = _("upstream left alone")
+        verbose_name_plural = _("upstreams left alone")
+
+    def __str__(self) -> str:
+        return f"{self.upstream_name} @ {self.upstream_id}"
+
+
+class FallbackRule(models.Model):
+    """A written rule: when one model gives nothing, another one may answer. In force only after a second person agreed."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", _("proposed")
+        ACTIVE = "active", _("in force")
+        ENDED = "ended", _("ended")
+
+    class Trigger(models.TextChoices):
+        MODEL_UNAVAILABLE = Outcome.MODEL_UNAVAILABLE.value, _("the model is not available")
+        UPSTREAM_ERROR = Outcome.UPSTREAM_ERROR.value, _("its provider fails")
+        TIMEOUT = Outcome.TIMEOUT.value, _("no answer comes in time")
+        RATE_LIMITED = Outcome.RATE_LIMITED.value, _("its provider is busy")
+
+    from_model = models.ForeignKey(
+        AIModel, verbose_name=_("asked model"), on_delete=models.PROTECT, related_name="fallbacks_from"
+    )
+    to_model = models.ForeignKey(
+        AIModel, verbose_name=_("answers instead"), on_delete=models.PROTECT, related_name="fallbacks_to"
+    )
+    triggers = ArrayField(models.CharField(max_length=24, choices=Trigger.choices), verbose_name=_("when"))
+    is_price_protected = models.BooleanField(
+        _("price protected"), default=True, help_text=_("The call never costs more than the asked model would have.")
+    )
+    reason = models.CharField(_("reason"), max_length=255)
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.PROPOSED)
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("proposed by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("approved by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    approved_at = models.DateTimeField(_("approved at"), null=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+
+    class Meta:
+        verbose_name = _("fallback rule")
+        verbose_name_plural = _("fallback rules")
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=["from_model"], condition=Q(state="active"), name="fallback_once"),
+            models.CheckConstraint(condition=~Q(from_model=F("to_model")), name="fallback_to_another"),
+            models.CheckConstraint(
+                condition=~Q(state="active") | Q(approved_at__isnull=False), name="fallback_active_is_approved"
+            ),
+            # Nobody approves what they wrote; a person deleted since leaves the names empty.
+            models.CheckConstraint(
+                condition=Q(approved_by=None) | Q(proposed_by=None) | ~Q(approved_by=F("proposed_by")),
+                name="fallback_two_people",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_model} -> {self.to_model}"
+
+
+class ErrorProfile(models.Model):
+    """In whose shape the unified entry tells errors: for one key, for one group, or (neither set) for everybody."""
+
+    class Profile(models.TextChoices):
+        PORTAL = "portal", _("the portal's own")
+        ONE_API = "one_api", "One API"
+        NEW_API = "new_api", "New API"
+
+    group = models.OneToOneField(Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.CASCADE)
+    key = models.OneToOneField(ApiKey, verbose_name=_("key"), null=True, blank=True, on_delete=models.CASCADE)
+    profile = models.CharField(_("shape"), max_length=12, choices=Profile.choices)
+
+    class Meta:
+        verbose_name = _("shape of errors")
+        verbose_name_plural = _("shapes of errors")
+        constraints = [
+            models.CheckConstraint(condition=Q(group=None) | Q(key=None), name="error_profile_group_or_key"),
+            models.UniqueConstraint(fields=["group", "key"], nulls_distinct=False, name="error_profile_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key or self.group or '*'}: {self.profile}"

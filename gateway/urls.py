@@ -2,11 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway import views, views_checks, views_entries
+from gateway import views, views_checks, views_entries, views_routes
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("set-up/", views.setup_guide, name="setup_guide"),
+    path("models/health/", views_routes.model_health, name="model_health"),
+    path("fallbacks/", views_routes.fallback_list, name="fallback_list"),
+    path("fallbacks/new/", views_routes.fallback_new, name="fallback_new"),
+    path("fallbacks/<int:rule_id>/approve/", views_routes.fallback_approve, name="fallback_approve"),
+    path("fallbacks/<int:rule_id>/end/", views_routes.fallback_end, name="fallback_end"),
+    path("errors/", views_routes.error_map, name="error_map"),
     path("find/", views.find, name="find"),
     path("find/<str:request_id>/", views.find_call, name="find_call"),
     path("set-up/check/", views_checks.access_check_start, name="access_check_start"),

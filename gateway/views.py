@@ -22,9 +22,9 @@ from billing.models import RequestLog
 from billing.selectors import call_detail, calls_for
 from billing.views.calls import chips, price_lines, steps_of
 from config.foundation.clock import now
+from gateway.contract.endpoints import ENDPOINTS
 from gateway.probes import PROFILES
 from gateway.recognise import is_pasted_key, people_like, readings_of
-from gateway.relay.app import CALLS
 from gateway.selectors import access_by_model, models_open_to
 from gateway.setup_cards import cards
 from keys.models import ApiKey
@@ -54,7 +54,7 @@ def setup_guide(request: Asked) -> HttpResponse:
     at = now()
     tails = [secret.tail for secret in key.secrets.all() if is_living(secret, at)] if key else []
     context = {
-        "cards": cards(origin=origin, tail=tails[0] if tails else "", model=model, served=CALLS),
+        "cards": cards(origin=origin, tail=tails[0] if tails else "", model=model, served=frozenset(ENDPOINTS)),
         "keys": keys,
         "key": key,
         "models": models,

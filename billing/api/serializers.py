@@ -207,6 +207,7 @@ class CallOperatorOut(CallSupportOut):
     attempts: Any = serializers.JSONField()
     price_version_id = serializers.IntegerField(allow_null=True)
     source_ref = serializers.CharField(allow_blank=True)
+    fallback_rule_id = serializers.IntegerField(allow_null=True)
 
 
 class PriceOut(OutSerializer):

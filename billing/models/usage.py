@@ -69,6 +69,8 @@ class RequestLog(models.Model):
     # Size of the images or resolution of the video.
     media_size = models.CharField(_("size"), max_length=32, default="", blank=True, db_default="")
     media_quality = models.CharField(_("quality"), max_length=16, default="", blank=True, db_default="")
+    # The written rule by which another model answered (gateway.FallbackRule); set means flagged.
+    fallback_rule_id = models.BigIntegerField(_("fallback rule"), null=True, blank=True)
     usage_source = models.CharField(_("usage source"), max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
     held_nano = models.BigIntegerField(_("held"), default=0)
     cost_nano = models.BigIntegerField(_("cost"), default=0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
@@ -74,8 +75,19 @@ def call_detail(actor: User, request_id: str | UUID) -> RequestLog:
     call = query.first()
     if call is None or not _may_see(actor, call):
         raise NotFound
-    if not may(actor, "calls.inner_route"):
-        call.attempts = []
+    return _as_seen_by(actor, call)
+
+
+def _as_seen_by(actor: User, call: RequestLog) -> RequestLog:
+    """Without what only operators see: the inner route, and the served name where the house keeps it to itself."""
+    if may(actor, "calls.inner_route"):
+        return call
+    call.attempts = []
+    if not settings.SHOW_SERVED_MODEL:
+        call.served_model = ""
+        if "fallback" in call.price_detail:
+            shown = {name: value for name, value in call.price_detail["fallback"].items() if name != "model"}
+            call.price_detail = {**call.price_detail, "fallback": shown}
     return call
 
 
@@ -155,4 +167,4 @@ def _rows(actor: User, ids: list[tuple[datetime, UUID]]) -> list[RequestLog]:
     rows = list(query.select_related("user", "key").defer("attempts", "price_detail").order_by("-started_at", "-id"))
     for row in rows:
         row.attempts, row.price_detail = [], {}
-    return rows
+    return [_as_seen_by(actor, row) for row in rows]

@@ -142,7 +142,7 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "one's own calls, one row each, without what was asked and answered",
         ),
         support=("user_id username group_code", "whose call it is"),
-        operator=("route attempts price_version_id source_ref", "the inner route"),
+        operator=("route attempts price_version_id source_ref fallback_rule_id", "the inner route"),
     ),
     "price": _fields(
         customer=("model_name basis input cached_input output per_call", "what a call costs the person who asks"),

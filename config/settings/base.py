@@ -150,6 +150,13 @@ CODE_GUESSES = env.number("CODE_GUESSES", 10)
 # Up to how many US dollars one person may correct, or book as money that came in (in any 24 hours), without a second person.
 ADJUST_ALONE_USD = env.number("ADJUST_ALONE_USD", 0)
 TOP_UP_ALONE_USD = env.number("TOP_UP_ALONE_USD", 1000)
+# Whether people see which name served their call, on pages and in answers; operators always do.
+SHOW_SERVED_MODEL = env.flag("SHOW_SERVED_MODEL", True)
+# After so many failures in a row an upstream is left alone for so long, then tried by one call.
+RELAY_BREAKER_FAILURES = env.number("RELAY_BREAKER_FAILURES", 5)
+RELAY_BREAKER_SECONDS = env.number("RELAY_BREAKER_SECONDS", 10)
+# The largest request the unified entry takes; a form with files goes through a temporary file, everything else is in memory.
+RELAY_BODY_MEGABYTES = env.number("RELAY_BODY_MEGABYTES", 64)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")
 # Keys that seal upstream credentials, newest first.

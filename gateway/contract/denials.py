@@ -1,203 +1,310 @@
 """Every refusal the unified entry gives by itself: one outcome class, one status and one stable code each."""
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_noop
 
 from config.foundation.outcomes import Outcome
 from gateway.contract.types import Denial
 
 
-def _denial(outcome: Outcome, http_status: int, code: str, message: str) -> Denial:
-    return Denial(outcome, http_status, code, message)
+def _denial(outcome: Outcome, http_status: int, code: str, template: str, limit_of: str = "", **values: object) -> Denial:
+    """``template`` names its values as %(name)s; see ``failure_text`` for the languages it is told in."""
+    return Denial(outcome, http_status, code, template % values if values else template, limit_of, template, values)
 
 
 MISSING_KEY = _denial(
     Outcome.BAD_KEY,
     401,
     "missing_api_key",
-    "No API key was sent. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'.",
+    gettext_noop("No API key was sent. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'."),
 )
 INVALID_KEY = _denial(
-    Outcome.BAD_KEY, 401, "invalid_api_key", "This API key is not accepted. Check it, or issue a new one in the portal."
+    Outcome.BAD_KEY,
+    401,
+    "invalid_api_key",
+    gettext_noop("This API key is not accepted. Check it, or issue a new one in the portal."),
 )
 KEY_DISABLED = _denial(
-    Outcome.BAD_KEY, 401, "api_key_disabled", "This API key is disabled. Enable it in the portal, or use another one."
+    Outcome.BAD_KEY,
+    401,
+    "api_key_disabled",
+    gettext_noop("This API key is disabled. Enable it in the portal, or use another one."),
+)
+KEY_EXPIRED = _denial(
+    Outcome.BAD_KEY, 401, "api_key_expired", gettext_noop("This API key has expired. Issue a new one in the portal.")
 )
 KEY_PAUSED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "key_paused",
-    "This API key is paused because its spend rose far above its own usual. Look at it and resume it in the portal.",
+    gettext_noop(
+        "This API key is paused because its spend rose far above its own usual. Look at it and resume it in the portal."
+    ),
 )
-KEY_EXPIRED = _denial(Outcome.BAD_KEY, 401, "api_key_expired", "This API key has expired. Issue a new one in the portal.")
 KEY_CLOSED = _denial(
-    Outcome.NO_RIGHTS, 403, "key_closed", "This API key is closed at this address. Ask your administrator where to call now."
+    Outcome.NO_RIGHTS,
+    403,
+    "key_closed",
+    gettext_noop("This API key is closed at this address. Ask your administrator where to call now."),
 )
 ACCOUNT_DISABLED = _denial(
-    Outcome.NO_RIGHTS, 403, "account_disabled", "The account behind this API key is not active. Ask your administrator."
+    Outcome.NO_RIGHTS,
+    403,
+    "account_disabled",
+    gettext_noop("The account behind this API key is not active. Ask your administrator."),
 )
 NETWORK_NOT_ALLOWED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "network_not_allowed",
-    "This API key may not be used from your network. Change its networks in the portal, or call from an allowed one.",
+    gettext_noop(
+        "This API key may not be used from your network. Change its networks in the portal, or call from an allowed one."
+    ),
 )
 CHANNEL_PIN_NOT_ALLOWED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "channel_pin_not_allowed",
-    "This API key has a suffix after '-'. Send the key without it.",
+    gettext_noop("This API key has a suffix after '-'. Send the key without it."),
 )
 GROUP_NOT_ALLOWED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "group_not_allowed",
-    "The group chosen for this API key is not open to its owner. Choose another one for the key in the portal.",
+    gettext_noop("The group chosen for this API key is not open to its owner. Choose another one for the key in the portal."),
 )
 PRODUCTION_NOT_ALLOWED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "production_not_allowed",
-    "This team may not spend production balance. Use a key of purpose test, or ask an administrator to list the team.",
+    gettext_noop(
+        "This team may not spend production balance. Use a key of purpose test, or ask an administrator to list the team."
+    ),
 )
 TEST_KEY_NOT_ALLOWED = _denial(
     Outcome.NO_RIGHTS,
     403,
     "test_key_not_allowed",
-    "This team is for production only, and this is a key for tests. Use a key of another purpose.",
+    gettext_noop("This team is for production only, and this is a key for tests. Use a key of another purpose."),
 )
 OLD_ENTRY_MISSING = _denial(
     Outcome.MODEL_UNAVAILABLE,
     503,
     "old_entry_unavailable",
-    "The place this API key belongs to cannot be reached from here. Try again later or ask your administrator.",
+    gettext_noop("The place this API key belongs to cannot be reached from here. Try again later or ask your administrator."),
 )
 NO_MODEL = _denial(
-    Outcome.CLIENT_ERROR, 400, "model_required", "The request names no model. Set 'model' to one of GET /v1/models."
+    Outcome.CLIENT_ERROR,
+    400,
+    "model_required",
+    gettext_noop("The request names no model. Set 'model' to one of GET /v1/models."),
 )
 NO_BALANCE = _denial(
-    Outcome.NO_BALANCE, 402, "insufficient_quota", "The balance does not cover this call. Top up, or lower max_tokens."
+    Outcome.NO_BALANCE,
+    402,
+    "insufficient_quota",
+    gettext_noop("The balance does not cover this call. Top up, or lower max_tokens."),
 )
 KEY_LIMIT = _denial(
     Outcome.NO_BALANCE,
     403,
     "key_limit_reached",
-    "The allowance of this API key does not cover this call. Raise it in the portal, or use another key.",
+    gettext_noop("The allowance of this API key does not cover this call. Raise it in the portal, or use another key."),
 )
 READ_ONLY = _denial(
-    Outcome.CLIENT_ERROR, 405, "read_only", "Only reading is possible at this address. Change keys and limits in the portal."
+    Outcome.CLIENT_ERROR,
+    405,
+    "read_only",
+    gettext_noop("Only reading is possible at this address. Change keys and limits in the portal."),
 )
-SPANS = {"total": "in all", "daily": "a day", "monthly": "a month"}
+SPANS = {"total": gettext_noop("in all"), "daily": gettext_noop("a day"), "monthly": gettext_noop("a month")}
 SERVICE_UNAVAILABLE = _denial(
-    Outcome.MODEL_UNAVAILABLE, 503, "service_unavailable", "The service cannot take calls at the moment. Try again shortly."
+    Outcome.MODEL_UNAVAILABLE,
+    503,
+    "service_unavailable",
+    gettext_noop("The service cannot take calls at the moment. Try again shortly."),
 )
 
 
 # Whose limit a refusal names, as its message says it.
-WHOSE = {"key": "This API key", "person": "Your account", "member": "You as a member of this team", "group": "Your group"}
+WHOSE = {
+    "key": gettext_noop("This API key"),
+    "person": gettext_noop("Your account"),
+    "member": gettext_noop("You as a member of this team"),
+    "group": gettext_noop("Your group"),
+}
+NOT_FOUND = _denial(
+    Outcome.CLIENT_ERROR,
+    404,
+    "not_found",
+    gettext_noop("There is nothing at this address. See the portal for what can be called."),
+)
+TOO_LARGE = _denial(
+    Outcome.CLIENT_ERROR,
+    413,
+    "request_too_large",
+    gettext_noop("The request is too large. Send less text, or attachments by address."),
+)
+NOT_JSON = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "invalid_json",
+    gettext_noop("The body of the request is no JSON object. Correct it and call again."),
+)
+BAD_FORM = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "invalid_form",
+    gettext_noop("The body of the request is no form that can be read. Name each field once."),
+)
+NO_BACKGROUND = _denial(
+    Outcome.UNSUPPORTED_INPUT,
+    400,
+    "background_not_supported",
+    gettext_noop("Responses in the background are not served here. Leave 'background' out."),
+)
+NO_REALTIME = _denial(
+    Outcome.UNSUPPORTED_INPUT,
+    400,
+    "realtime_not_supported",
+    gettext_noop("Realtime sessions are not served here. Use /v1/chat/completions or /v1/audio instead."),
+)
+INTERNAL = _denial(Outcome.UPSTREAM_ERROR, 500, "internal_error", gettext_noop("Something went wrong here. Try again later."))
+UPSTREAM_ERROR = _denial(
+    Outcome.UPSTREAM_ERROR, 502, "upstream_error", gettext_noop("The model's provider failed. Try again later.")
+)
+UPSTREAM_TIMEOUT = _denial(
+    Outcome.TIMEOUT, 504, "upstream_timeout", gettext_noop("The model's provider did not answer in time. Try again later.")
+)
+OLD_ENTRY_FAILED = _denial(
+    Outcome.UPSTREAM_ERROR,
+    502,
+    "old_entry_failed",
+    gettext_noop("The place this API key belongs to did not answer. Try again later."),
+)
+OLD_ENTRY_TIMED_OUT = _denial(
+    Outcome.TIMEOUT,
+    504,
+    "old_entry_timeout",
+    gettext_noop("The place this API key belongs to did not answer in time. Try again later."),
+)
+CUT_STREAM = _denial(
+    Outcome.CUT_STREAM, 200, "stream_cut", gettext_noop("The model's provider cut the answer off. Call again for a whole one.")
+)
+STREAM_TIMED_OUT = _denial(
+    Outcome.TIMEOUT,
+    200,
+    "stream_timeout",
+    gettext_noop("The answer took too long and was cut off. Call again, or ask for less."),
+)
 
 
 def calls_per_minute(of: str, limit: int, seconds: int) -> Denial:
-    return Denial(
-        Outcome.RATE_LIMITED,
-        429,
-        "requests_per_minute_exceeded",
-        f"{WHOSE[of]} may make {limit} calls a minute, and they are made. The next minute begins in {seconds} s.",
-        of,
+    said = gettext_noop(
+        "%(whose)s may make %(limit)s calls a minute, and they are made. The next minute begins in %(seconds)s s."
+    )
+    return _denial(
+        Outcome.RATE_LIMITED, 429, "requests_per_minute_exceeded", said, of, whose=WHOSE[of], limit=limit, seconds=seconds
     )
 
 
 def tokens_per_minute(of: str, limit: int, needed: int, seconds: int) -> Denial:
     if needed > limit:
-        return Denial(
-            Outcome.RATE_LIMITED,
-            429,
-            "request_exceeds_token_limit",
-            f"This call may use {needed} tokens; {WHOSE[of].lower() if of == 'key' else WHOSE[of]} may use {limit} a minute. "
-            "Send less text or lower max_tokens: waiting does not help.",
-            of,
+        said = gettext_noop(
+            "%(whose)s may use %(limit)s tokens a minute, and this call may use %(needed)s. "
+            "Send less text or lower max_tokens: waiting does not help."
         )
-    return Denial(
-        Outcome.RATE_LIMITED,
-        429,
-        "tokens_per_minute_exceeded",
-        f"{WHOSE[of]} may use {limit} tokens a minute, and this call may use {needed}. "
-        f"The next minute begins in {seconds} s; lowering max_tokens helps too.",
-        of,
+        return _denial(
+            Outcome.RATE_LIMITED, 429, "request_exceeds_token_limit", said, of, whose=WHOSE[of], limit=limit, needed=needed
+        )
+    said = gettext_noop(
+        "%(whose)s may use %(limit)s tokens a minute, and this call may use %(needed)s. "
+        "The next minute begins in %(seconds)s s; lowering max_tokens helps too."
     )
+    values = {"whose": WHOSE[of], "limit": limit, "needed": needed, "seconds": seconds}
+    return _denial(Outcome.RATE_LIMITED, 429, "tokens_per_minute_exceeded", said, of, **values)
 
 
 def parallel_calls(of: str, limit: int) -> Denial:
-    return Denial(
-        Outcome.RATE_LIMITED,
-        429,
-        "parallel_calls_exceeded",
-        f"{WHOSE[of]} may have {limit} calls running at once, and they are running. Wait for one to end.",
-        of,
-    )
+    said = gettext_noop("%(whose)s may have %(limit)s calls running at once, and they are running. Wait for one to end.")
+    return _denial(Outcome.RATE_LIMITED, 429, "parallel_calls_exceeded", said, of, whose=WHOSE[of], limit=limit)
 
 
 def limit_reached(of: str, span: str, left_usd: str, resets_at: datetime | None, zone: str) -> Denial:
     """A spend limit has no room for the call. Only a limit that begins anew is worth waiting for, so only that is a 429."""
     if of == "key" and resets_at is None:
         return KEY_LIMIT
-    said = f"{WHOSE[of]} may spend so much {SPANS[span]}, and this call may cost more than the {left_usd} that is left."
+    values: dict[str, object] = {"whose": WHOSE[of], "span": SPANS[span], "left": left_usd}
     if resets_at is None:
-        return Denial(Outcome.NO_BALANCE, 403, f"{of}_limit_reached", f"{said} Ask whoever set the limit to raise it.", of)
-    moment = resets_at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
-    return Denial(Outcome.NO_BALANCE, 429, f"{of}_{span}_limit_reached", f"{said} It begins anew at {moment} ({zone}).", of)
+        said = gettext_noop(
+            "%(whose)s may spend so much %(span)s, and this call may cost more than the %(left)s that is left. "
+            "Ask whoever set the limit to raise it."
+        )
+        return _denial(Outcome.NO_BALANCE, 403, f"{of}_limit_reached", said, of, **values)
+    said = gettext_noop(
+        "%(whose)s may spend so much %(span)s, and this call may cost more than the %(left)s that is left. "
+        "It begins anew at %(moment)s."
+    )
+    values["moment"] = f"{resets_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+    return _denial(Outcome.NO_BALANCE, 429, f"{of}_{span}_limit_reached", said, of, **values)
 
 
 def model_not_in_key(name: str) -> Denial:
-    return _denial(
-        Outcome.NO_RIGHTS,
-        403,
-        "model_not_allowed_for_key",
-        f"This API key may not call the model '{name}'. Add it to the key in the portal, or use another key.",
-    )
+    said = gettext_noop("This API key may not call the model '%(name)s'. Add it to the key in the portal, or use another key.")
+    return _denial(Outcome.NO_RIGHTS, 403, "model_not_allowed_for_key", said, name=name)
 
 
 def model_not_in_group(name: str) -> Denial:
-    return _denial(
-        Outcome.NO_RIGHTS,
-        403,
-        "model_not_available_for_group",
-        f"The model '{name}' is not open to you. GET /v1/models lists what is; ask your administrator for more.",
+    said = gettext_noop(
+        "The model '%(name)s' is not open to you. GET /v1/models lists what is; ask your administrator for more."
     )
+    return _denial(Outcome.NO_RIGHTS, 403, "model_not_available_for_group", said, name=name)
 
 
 def tier_not_allowed(name: str, tier: int, highest: int) -> Denial:
-    return _denial(
-        Outcome.NO_RIGHTS,
-        403,
-        "model_tier_not_allowed",
-        f"The model '{name}' is of price tier {tier}; you may call models up to tier {highest}. "
-        "GET /v1/models lists them; ask your administrator for an exception.",
+    said = gettext_noop(
+        "The model '%(name)s' is of price tier %(tier)s, and yours end at %(highest)s. "
+        "Choose one from GET /v1/models, or ask your administrator."
     )
+    return _denial(Outcome.NO_RIGHTS, 403, "model_tier_not_allowed", said, name=name, tier=tier, highest=highest)
 
 
-def model_not_found(name: str) -> Denial:
-    return _denial(
-        Outcome.UNKNOWN_MODEL,
-        404,
-        "model_not_found",
-        f"The model '{name}' does not exist here. GET /v1/models lists what does.",
-    )
+def model_not_found(name: str, successor: str = "") -> Denial:
+    """``successor``: the name that took this one's place."""
+    if successor:
+        said = gettext_noop("The model '%(name)s' is no longer served here. Its successor is '%(successor)s'.")
+        return _denial(Outcome.UNKNOWN_MODEL, 404, "model_not_found", said, name=name, successor=successor)
+    said = gettext_noop("The model '%(name)s' does not exist here. GET /v1/models lists what does.")
+    return _denial(Outcome.UNKNOWN_MODEL, 404, "model_not_found", said, name=name)
 
 
 def model_not_priced(name: str) -> Denial:
-    return _denial(
-        Outcome.MODEL_UNAVAILABLE,
-        403,
-        "model_not_priced",
-        f"The model '{name}' has no price yet, so it cannot be called. Ask your administrator.",
-    )
+    said = gettext_noop("The model '%(name)s' has no price yet, so it cannot be called. Ask your administrator.")
+    return _denial(Outcome.MODEL_UNAVAILABLE, 403, "model_not_priced", said, name=name)
+
+
+def endpoint_not_supported(name: str) -> Denial:
+    said = gettext_noop("The model '%(name)s' is not served at this address. Call it at the address the Models page names.")
+    return _denial(Outcome.UNSUPPORTED_INPUT, 400, "endpoint_not_supported", said, name=name)
 
 
 def model_unavailable(name: str) -> Denial:
-    return _denial(
-        Outcome.MODEL_UNAVAILABLE,
-        503,
-        "model_unavailable",
-        f"The model '{name}' cannot be served at the moment. Try again later.",
-    )
+    said = gettext_noop("The model '%(name)s' cannot be served at the moment. Try again later, or use another model.")
+    return _denial(Outcome.MODEL_UNAVAILABLE, 503, "model_unavailable", said, name=name)
+
+
+def upstream_busy(name: str) -> Denial:
+    said = gettext_noop("The model '%(name)s' is busy at the moment. Try again shortly.")
+    return _denial(Outcome.RATE_LIMITED, 429, "upstream_rate_limited", said, name=name)
+
+
+def refused_by_provider(outcome: Outcome, http_status: int, code: str, words: str) -> Denial:
+    """The provider finds the request wrong. ``words``: what it says about it, cleaned."""
+    if not words:
+        said = gettext_noop("The model's provider refused this request as wrong. Correct it and call again.")
+        return _denial(outcome, http_status, code, said)
+    said = gettext_noop("Correct the request; the provider says: %(words)s")
+    return replace(_denial(outcome, http_status, code, said, words=words), provider_message=words)

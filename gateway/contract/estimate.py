@@ -9,8 +9,16 @@ MAX_CHOICES = 128
 # Tokens a picture or sound may stand for; their base64 text says nothing about it.
 ATTACHMENT_TOKENS = 2_000
 MESSAGE_OVERHEAD = 8
+# A conversation the provider keeps is not in the request, but is read and charged again.
+HISTORY_TOKENS = 32_000
+# A picture written in tokens takes no more than this; sound is taken to have at least this many bytes a second.
+IMAGE_OUTPUT_TOKENS = 6_500
+SOUND_BYTES_A_SECOND = 2_000
+MOST_IMAGES = 128
 # Bodies up to this size are taken as text; larger ones are searched for attachments.
 PLAIN_BODY_BYTES = 16_384
+
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 Body = dict[str, Any]
 
@@ -23,19 +31,33 @@ def input_estimate(body: Body, size: int) -> int:
         size -= attached_bytes
     messages = body.get("messages")
     count = len(messages) if isinstance(messages, list) else 1
-    return size // 3 + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS
+    kept = HISTORY_TOKENS if body.get("previous_response_id") or body.get("conversation") else 0
+    return size // 3 + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept
 
 
 def output_estimate(body: Body, model_limit: int | None, *, has_output: bool = True) -> int:
     """Output tokens the call may use: what the client allows, else 4,096, never more than the model can; for all choices."""
     if not has_output:
         return 0
-    asked = [value for name in ("max_completion_tokens", "max_tokens") if (value := _count(body.get(name))) is not None]
+    asked = [value for name in OUTPUT_LIMITS if (value := _count(body.get(name))) is not None]
     tokens = max(asked) if asked else DEFAULT_OUTPUT_TOKENS
     if model_limit:
         tokens = min(tokens, model_limit)
     choices = max(_count(body.get("n")) or 1, _count(body.get("best_of")) or 1)
     return min(tokens, MAX_OUTPUT_TOKENS) * min(choices, MAX_CHOICES)
+
+
+def images_wanted(body: Body) -> int:
+    """How many pictures a request asks for."""
+    return min(_count(body.get("n")) or 1, MOST_IMAGES)
+
+
+def sound_ms(first: bytes, size: int) -> int:
+    """How long a sound of ``size`` bytes may be, in milliseconds; ``first`` are its first bytes. WAVE files say it exactly."""
+    a_second = SOUND_BYTES_A_SECOND
+    if first[:4] == b"RIFF" and first[8:12] == b"WAVE" and len(first) >= 32:
+        a_second = int.from_bytes(first[28:32], "little") or a_second
+    return size * 1000 // a_second + 1
 
 
 def counted_tokens(ascii_characters: int, other_characters: int) -> int:
@@ -46,7 +68,7 @@ def counted_tokens(ascii_characters: int, other_characters: int) -> int:
 def counted_input(body: Body) -> int:
     """Input tokens counted from the text of the request, for calls whose upstream reports none."""
     text, attachments = _Text(), 0
-    for name in ("messages", "prompt", "input", "tools", "functions"):
+    for name in ("messages", "prompt", "input", "tools", "functions", "system", "instructions", "query", "documents"):
         attachments += text.add(body.get(name))
     messages = body.get("messages")
     overhead = 4 * len(messages) if isinstance(messages, list) else 0
@@ -87,6 +109,10 @@ class _Text:
         if isinstance(value, dict):
             return sum(self.add(item) for item in value.values())
         if isinstance(value, list):
+            if value and all(type(item) is int for item in value):
+                # A text given as the numbers of its tokens.
+                self.ascii += 4 * len(value)
+                return 0
             return sum(self.add(item) for item in value)
         return 0
 

@@ -20,7 +20,18 @@ from billing.services.outcomes import CELLS_SQL, CURRENT_SQL, table_from
 from config.foundation.crypto import unseal
 from gateway.contract.fences import AccessRules, Fence
 from gateway.contract.snapshot import Snapshot
-from gateway.contract.types import CallLimits, Candidate, GroupView, KeyView, MappedName, ModelView, Network, UpstreamView
+from gateway.contract.types import (
+    CallLimits,
+    Candidate,
+    FallbackView,
+    GroupView,
+    KeyView,
+    MappedName,
+    ModelView,
+    Network,
+    ProfileTable,
+    UpstreamView,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +55,17 @@ FROM models_catalog_aimodel m LEFT JOIN models_catalog_modelaccess a ON a.model_
 WHERE m.is_active GROUP BY m.id
 """
 NAMES_SQL = """
-SELECT e.old_name, m.name, e.bill_as_called
+SELECT e.old_name, m.name, e.bill_as_called, CASE WHEN e.kind = 'retired' THEN
+    (SELECT before.name FROM models_catalog_namemapentry o JOIN models_catalog_aimodel before ON before.id = o.callable_model_id
+     WHERE o.old_name = e.old_name AND before.is_active ORDER BY o.from_version_id DESC LIMIT 1) END
 FROM models_catalog_namemapentry e LEFT JOIN models_catalog_aimodel m ON m.id = e.callable_model_id
 WHERE e.until_version_id IS NULL
 """
 UPSTREAMS_SQL = """
-SELECT u.id, u.name, u.base_url, u.credential_sealed, u.group_codes, u.priority, u.weight, u.timeout_seconds
+SELECT u.id, u.name, u.base_url, u.credential_sealed, u.group_codes, u.priority, u.weight, u.timeout_seconds,
+       p.protocol
 FROM models_catalog_upstream u JOIN models_catalog_provider p ON p.id = u.provider_id
-WHERE u.state = 'enabled' AND p.protocol = 'openai'
+WHERE u.state = 'enabled' AND p.protocol IN ('openai', 'anthropic')
 """
 SERVED_SQL = "SELECT upstream_id, model_id, upstream_name FROM models_catalog_upstreammodel"
 BOOKS_SQL = "SELECT id, code, formula, quota_per_unit, is_default FROM billing_pricebook"
@@ -72,6 +86,11 @@ MULTIPLIERS_SQL = """
 SELECT version_id, group_code, payer_group_code, multiplier FROM billing_groupmultiplier WHERE version_id = ANY(%s)
 """
 GROUP_BOOKS_SQL = "SELECT g.code, b.book_id FROM billing_groupbook b JOIN accounts_group g ON g.id = b.group_id"
+FALLBACKS_SQL = """
+SELECT f.from_model_id, f.id, m.name, f.is_price_protected, f.triggers
+FROM gateway_fallbackrule f JOIN models_catalog_aimodel m ON m.id = f.to_model_id WHERE f.state = 'active'
+"""
+PROFILES_SQL = "SELECT group_id, key_id, profile FROM gateway_errorprofile"
 OLD_ENTRIES_SQL = "SELECT id, base_url FROM gateway_oldentry WHERE is_active"
 TIERS_SQL = "SELECT number, from_nano FROM billing_pricetier"
 MODEL_TIERS_SQL = "SELECT m.name, t.number FROM billing_modeltier t JOIN models_catalog_aimodel m ON m.id = t.model_id"
@@ -128,11 +147,13 @@ def load_snapshot(cursor: Cursor) -> Snapshot:
         models={
             row[1]: ModelView(row[0], row[1], row[2], row[3], row[4], frozenset(row[5])) for row in _all(cursor, MODELS_SQL)
         },
-        names={row[0]: MappedName(row[1], row[2]) for row in _all(cursor, NAMES_SQL)},
+        names={row[0]: MappedName(row[1], row[2], row[3] or "") for row in _all(cursor, NAMES_SQL)},
         candidates=_candidates(_upstreams(_all(cursor, UPSTREAMS_SQL)), _all(cursor, SERVED_SQL)),
         prices=_prices(cursor),
         old_entries={row[0]: row[1].rstrip("/") for row in _all(cursor, OLD_ENTRIES_SQL)},
         outcome_rules=_outcome_rules(cursor),
+        fallbacks={row[0]: FallbackView(row[1], row[2], row[3], frozenset(row[4])) for row in _all(cursor, FALLBACKS_SQL)},
+        profiles=_profiles(cursor),
         rules=_rules(cursor),
     )
 
@@ -206,7 +227,7 @@ def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 def _upstreams(rows: list[Row]) -> dict[int, UpstreamView]:
     found = {}
-    for upstream_id, name, base_url, sealed, group_codes, priority, weight, timeout in rows:
+    for upstream_id, name, base_url, sealed, group_codes, priority, weight, timeout, protocol in rows:
         try:
             credential = unseal(sealed) if sealed else ""
         except InvalidToken:
@@ -215,7 +236,7 @@ def _upstreams(rows: list[Row]) -> dict[int, UpstreamView]:
             )
             continue
         found[upstream_id] = UpstreamView(
-            upstream_id, base_url.rstrip("/"), credential, frozenset(group_codes), priority, weight, timeout
+            upstream_id, base_url.rstrip("/"), credential, frozenset(group_codes), priority, weight, timeout, protocol
         )
     return found
 
@@ -248,6 +269,15 @@ def _prices(cursor: Cursor) -> PriceTable:
         books={row[0]: BookPrices(row[1], row[2], row[3], tuple(by_book[row[0]])) for row in books},
         default_book_id=next((row[0] for row in books if row[4]), None),
         group_books=dict(_all(cursor, GROUP_BOOKS_SQL)),
+    )
+
+
+def _profiles(cursor: Cursor) -> ProfileTable:
+    rows = _all(cursor, PROFILES_SQL)
+    return ProfileTable(
+        for_all=next((profile for group_id, key_id, profile in rows if group_id is None and key_id is None), "portal"),
+        by_group={group_id: profile for group_id, _, profile in rows if group_id is not None},
+        by_key={key_id: profile for _, key_id, profile in rows if key_id is not None},
     )
 
 

@@ -32,7 +32,7 @@ def resolve(snapshot: Snapshot, key: KeyView | None, ask: Ask, now: datetime) ->
         return Decision(refused, key, route=key.route, asked_model=asked, group_code=payer_code)
     if key.route == "old":
         return _old_route(snapshot, key, asked)
-    return _new_route(snapshot, key, asked, group_codes, now)
+    return _new_route(snapshot, key, asked, group_codes, now, ask.protocol)
 
 
 def check_key(key: KeyView, ask: Ask, now: datetime) -> Denial | None:
@@ -106,7 +106,9 @@ def _old_route(snapshot: Snapshot, key: KeyView, asked: str) -> Decision:
     )
 
 
-def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[str], now: datetime) -> Decision:
+def _new_route(
+    snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[str], now: datetime, protocol: str = ""
+) -> Decision:
     def refused(denial: Denial, group_code: str = group_codes[0], billed: str = "") -> Decision:
         return Decision(denial, key, asked_model=asked, group_code=group_code, billed_model=billed)
 
@@ -118,7 +120,7 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
         return refused(denials.model_not_in_key(asked))
     model = snapshot.models.get(called or "")
     if model is None or not model.group_codes:
-        return refused(denials.model_not_found(asked))
+        return refused(denials.model_not_found(asked, _successor(snapshot, asked, group_codes)))
     group_code = next((code for code in group_codes if model.open_to(code)), None)
     if group_code is None:
         return refused(denials.model_not_in_group(asked))
@@ -132,9 +134,13 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
         fenced = snapshot.rules.refused_tier(sorted(codes), model.name, asked, price)
         if fenced is not None:
             return refused(fenced, group_code, billed)
-    candidates = snapshot.candidates_for(model, group_code)
+    candidates = snapshot.candidates_for(model, group_code, protocol)
+    denial = None
+    if not candidates:
+        is_elsewhere = bool(protocol and snapshot.candidates_for(model, group_code))
+        denial = denials.endpoint_not_supported(asked) if is_elsewhere else denials.model_unavailable(asked)
     return Decision(
-        None if candidates else denials.model_unavailable(asked),
+        denial,
         key,
         asked_model=asked,
         model=model,
@@ -144,6 +150,15 @@ def _new_route(snapshot: Snapshot, key: KeyView, asked: str, group_codes: list[s
         outcome_rules=snapshot.outcome_rules.rules_for(payer_code),
         candidates=candidates,
     )
+
+
+def _successor(snapshot: Snapshot, asked: str, group_codes: list[str]) -> str:
+    """What a retired name led to, or the same name in other letters; "" when there is none or it is not open to the asker."""
+    mapped = snapshot.names.get(asked)
+    folded = asked.casefold()
+    name = mapped.successor if mapped else next((one for one in snapshot.models if one.casefold() == folded), "")
+    model = snapshot.models.get(name)
+    return name if model and any(model.open_to(code) for code in group_codes) else ""
 
 
 def _may_use(group: GroupView, payer: GroupView | None) -> bool:

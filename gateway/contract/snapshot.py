@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from billing.outcome_rules import OutcomeTable
 from billing.pricing import PriceTable
 from gateway.contract.fences import AccessRules
-from gateway.contract.types import Candidate, GroupView, MappedName, ModelView
+from gateway.contract.types import Candidate, FallbackView, GroupView, MappedName, ModelView, ProfileTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,19 @@ class Snapshot:
     old_entries: dict[int, str]
     outcome_rules: OutcomeTable = field(default_factory=OutcomeTable, repr=False)
     rules: AccessRules = field(default_factory=AccessRules)
+    # By the id of the model that was called.
+    fallbacks: dict[int, FallbackView] = field(default_factory=dict)
+    profiles: ProfileTable = field(default_factory=ProfileTable)
 
     def group_code(self, group_id: int | None) -> str:
         group = self.groups.get(group_id or 0)
         return group.code if group else ""
 
-    def candidates_for(self, model: ModelView, group_code: str) -> tuple[Candidate, ...]:
-        """Upstreams that serve the model to the group, best priority first."""
+    def candidates_for(self, model: ModelView, group_code: str, protocol: str = "") -> tuple[Candidate, ...]:
+        """Upstreams that serve the model to the group, best priority first; with ``protocol`` those that speak it."""
         found = self.candidates.get(model.id, ())
+        if protocol and any(one.upstream.protocol != protocol for one in found):
+            found = tuple(one for one in found if one.upstream.protocol == protocol)
         if all(not one.upstream.group_codes or group_code in one.upstream.group_codes for one in found):
             return found
         return tuple(one for one in found if not one.upstream.group_codes or group_code in one.upstream.group_codes)

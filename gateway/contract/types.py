@@ -1,5 +1,6 @@
 """The values that portal and data path exchange: what is known of a key, a model, an upstream, and a decision."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -78,10 +79,12 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class MappedName:
-    """An entry of the name map in force; ``model_name`` is None for a retired name."""
+    """An entry of the name map in force; ``model_name`` is None for a retired name, whose ``successor`` is what it led to
+    before."""
 
     model_name: str | None
     bill_as_called: bool
+    successor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,17 @@ class UpstreamView:
     priority: int
     weight: int
     timeout_seconds: int
+    protocol: str = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackView:
+    """An approved rule: ``to_model`` may answer when the call ended in one of ``triggers``."""
+
+    id: int
+    to_model: str
+    is_price_protected: bool
+    triggers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +118,36 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileTable:
+    """In whose shape errors are told: one for everybody, and those of groups and keys that have their own."""
+
+    for_all: str = "portal"
+    by_group: Mapping[int, str] = field(default_factory=dict)
+    by_key: Mapping[int, str] = field(default_factory=dict)
+
+    def profile_for(self, key: KeyView | None) -> str:
+        if key is None:
+            return self.for_all
+        return self.by_key.get(key.id) or self.by_group.get(key.payer_group_id or 0) or self.for_all
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """What a client wants, as far as a decision needs it."""
+    """What a client wants, as far as a decision needs it. ``protocol`` "": whatever the upstreams of the model speak."""
 
     model: str
     address: str = ""
     has_pin: bool = False
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
     """Why a call is refused. ``message`` says what to do and names no group, network or inner route.
 
-    ``limit_of``: whose limit it was (key, person, member, group), for refusals that come from one.
+    ``limit_of``: whose limit it was (key, person, member, group), for refusals that come from one. ``template`` and
+    ``values`` are the message for other languages. ``provider_message`` are an upstream's own words about a wrong request,
+    with nothing in them that looks like a secret or an address.
     """
 
     outcome: Outcome
@@ -124,6 +155,9 @@ class Denial:
     code: str
     message: str
     limit_of: str = ""
+    template: str = ""
+    values: Mapping[str, object] = field(default_factory=dict, hash=False)
+    provider_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

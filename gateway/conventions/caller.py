@@ -12,11 +12,11 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts.models import Group, User
 from config.foundation.clock import now
 from gateway.contract import denials
+from gateway.contract.error_shapes import OPENAI_TYPES
 from gateway.contract.loading import load_keys
 from gateway.contract.resolve import check_key
 from gateway.contract.types import Ask, Denial, KeyView
 from gateway.relay.client import address_of, headers_of, presented_key
-from gateway.relay.exchange import ERROR_TYPES
 from keys.models import ApiKey
 from keys.secrets import candidate_digests, normalise
 
@@ -40,7 +40,7 @@ class Caller:
 
 def openai_refusal(denial: Denial) -> JsonResponse:
     """OpenAI's error body, which OpenRouter's tools read as well."""
-    kind = ERROR_TYPES.get(denial.http_status, "api_error")
+    kind = OPENAI_TYPES.get(denial.http_status, "api_error")
     body = {"error": {"message": denial.message, "type": kind, "param": None, "code": denial.code}}
     return JsonResponse(body, status=denial.http_status)
 

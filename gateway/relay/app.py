@@ -23,8 +23,10 @@ import orjson  # noqa: E402
 
 from config.foundation.clock import now  # noqa: E402
 from config.foundation.ids import uuid7  # noqa: E402
-from config.foundation.outcomes import Outcome  # noqa: E402
 from gateway.contract import denials  # noqa: E402
+from gateway.contract.endpoints import ENDPOINTS, dialect_of  # noqa: E402
+from gateway.contract.error_shapes import error_body  # noqa: E402
+from gateway.contract.fallbacks import fallback_for  # noqa: E402
 from gateway.contract.resolve import callable_models, check_key, clean_name, resolve  # noqa: E402
 from gateway.contract.snapshot import Snapshot  # noqa: E402
 from gateway.contract.types import Ask, Decision, Denial, KeyView  # noqa: E402
@@ -33,6 +35,7 @@ from gateway.relay.call import Call  # noqa: E402
 from gateway.relay.client import address_of, presented_key  # noqa: E402
 from gateway.relay.database import DatabaseGone  # noqa: E402
 from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, Scope, Send  # noqa: E402
+from gateway.relay.forms import BadForm, read_form  # noqa: E402
 from gateway.relay.limits import Refusal  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
 from gateway.relay.options import options  # noqa: E402
@@ -43,21 +46,9 @@ from keys.secrets import Presented, normalise  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
-CALLS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
 # The body of somebody whose key is not known is read no further than this before the answer.
 STRANGER_LIMIT = 256 * 1024
 SNAPSHOT_SECONDS = 3.0
-
-NOT_FOUND = Denial(
-    Outcome.CLIENT_ERROR, 404, "not_found", "There is nothing at this address. See the portal for what can be called."
-)
-TOO_LARGE = Denial(
-    Outcome.CLIENT_ERROR, 413, "request_too_large", "The request is too large. Send less text, or attachments by address."
-)
-NOT_JSON = Denial(Outcome.CLIENT_ERROR, 400, "invalid_json", "The body of the request is no JSON object.")
-INTERNAL = Denial(
-    Outcome.UPSTREAM_ERROR, 500, "internal_error", "Something went wrong here. Nothing was charged. Try again later."
-)
 
 
 class Relay:
@@ -73,6 +64,8 @@ class Relay:
         elif scope["type"] == "http":
             runtime = self._runtime or await self._start()
             await _answer(runtime, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _refuse_socket(scope, receive, send)
 
     async def _start(self) -> Runtime:
         async with self._starting:
@@ -99,10 +92,10 @@ application = Relay()
 
 
 async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
-    exchange = Exchange(scope, receive, send, uuid7())
     path: str = scope["path"]
     if path.startswith("/api/v1/"):
         path = path[4:]
+    exchange = Exchange(scope, receive, send, uuid7(), dialect_of(path))
     if path == "/healthz":
         await _health(runtime, exchange)
         return
@@ -111,7 +104,8 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
         clean_name(path)[:64],
         Decision(None, None),
         address_of(scope, exchange.headers),
-        exchange.headers.get(b"user-agent", b""),
+        exchange.headers,
+        health=runtime.health,
     )
     try:
         await _route(runtime, call, exchange, scope["method"], path)
@@ -121,11 +115,24 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
         await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
     except Exception as error:
         _log_failure(call, error)
-        runtime.end(call, call.failed(INTERNAL.outcome, INTERNAL.http_status, INTERNAL.code))
+        runtime.end(call, call.failed(denials.INTERNAL.outcome, denials.INTERNAL.http_status, denials.INTERNAL.code))
         if not exchange.is_started:
-            await exchange.refuse(INTERNAL)
+            await exchange.refuse(denials.INTERNAL)
         else:
             await exchange.write(b"", more=False)
+
+
+async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """There are no sockets here: an HTTP answer in our error body where the server can give one, else a closed door."""
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": denials.NO_REALTIME.code})
+        return
+    request_id = uuid7()
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.hex.encode())]
+    body = error_body(denials.NO_REALTIME, dialect="openai", request_id=request_id.hex)
+    await send({"type": "websocket.http.response.start", "status": denials.NO_REALTIME.http_status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 async def _health(runtime: Runtime, exchange: Exchange) -> None:
@@ -142,7 +149,8 @@ async def _health(runtime: Runtime, exchange: Exchange) -> None:
 
 
 async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, path: str) -> None:
-    is_call = method == "POST" and path in CALLS
+    spec = ENDPOINTS.get(path) if method == "POST" else None
+    is_call = spec is not None
     is_list = method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/"))
     sent = presented_key(exchange.headers)
     presented = normalise(sent) if sent else None
@@ -150,7 +158,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
         await hand_over(exchange)
         return
     if presented is None:
-        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_call or is_list else NOT_FOUND
+        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_call or is_list else _nothing_at(path)
         await _turn_away(runtime, call, exchange, denial)
         return
     view = await runtime.keys.find(presented.bare)
@@ -160,36 +168,56 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     if is_portals(path) and (view is None or view.route != "old"):
         await hand_over(exchange)
         return
+    exchange.profile = snapshot.profiles.profile_for(view)
     if view is None:
-        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else NOT_FOUND)
+        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else _nothing_at(path))
         return
     runtime.sightings.note(view.id, view.route, exchange)
     if view.route == "old":
         await _to_old_entry(runtime, call, exchange, snapshot, view, presented, method, path)
-    elif is_call:
-        await _to_new_entry(runtime, call, exchange, snapshot, view, presented)
+    elif spec is not None:
+        call.spec = spec
+        try:
+            await _to_new_entry(runtime, call, exchange, snapshot, view, presented)
+        finally:
+            if call.form is not None:
+                call.form.close()
     elif is_list:
         await _to_list(runtime, call, exchange, snapshot, view, presented, path)
     else:
-        call.decision = Decision(NOT_FOUND, view)
-        await runtime.refuse(call, exchange, NOT_FOUND)
+        denial = _nothing_at(path)
+        call.decision = Decision(denial, view)
+        await runtime.refuse(call, exchange, denial)
+
+
+def _nothing_at(path: str) -> Denial:
+    return denials.NO_REALTIME if path == "/v1/realtime" or path.startswith("/v1/realtime/") else denials.NOT_FOUND
 
 
 async def _to_new_entry(
     runtime: Runtime, call: Call, exchange: Exchange, snapshot: Snapshot, view: KeyView, presented: Presented
 ) -> None:
-    raw = await _body(runtime, call, exchange, view)
-    if raw is None:
+    unreadable = await _take_in(call, exchange, view)
+    if unreadable is denials.TOO_LARGE:
+        await runtime.refuse(call, exchange, denials.TOO_LARGE)
         return
-    body = _parsed(raw)
-    call.body, call.size = body or {}, len(raw)
     model = call.body.get("model")
-    call.is_stream = call.body.get("stream") is True and not call.endpoint.endswith("embeddings")
-    ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None)
+    call.is_stream = call.spec.streams and (call.body.get("stream") is True or call.body.get("stream_format") == "sse")
+    ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None, call.spec.protocol)
     call.decision = resolve(snapshot, view, ask, now())
     denial = call.decision.denial
+    if denial is None or denial.code == "model_unavailable":
+        call.possible_fallback = (
+            fallback_for(snapshot, call.decision, call.spec.protocol, now()) if snapshot.fallbacks else None
+        )
+        if call.possible_fallback is not None:
+            denial = None
+    if unreadable is not None and (denial is None or denial is denials.NO_MODEL):
+        denial = unreadable
+    elif denial is None and call.spec.kind == "responses" and call.body.get("background") is True:
+        denial = denials.NO_BACKGROUND
     if denial is not None:
-        await runtime.refuse(call, exchange, NOT_JSON if body is None and denial is denials.NO_MODEL else denial)
+        await runtime.refuse(call, exchange, denial)
         return
     runtime.last_use.note(view.id)
     if view.limits:
@@ -202,8 +230,7 @@ async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view:
     """Serve a call whose key, person, team or membership has limits of calls, if they allow it."""
     tokens = 0
     if any(one.tokens is not None for one in view.limits):
-        has_output = call.endpoint != new_route.EMBEDDINGS
-        tokens = token_estimate(call.decision, call.body, call.size, has_output=has_output)
+        tokens = token_estimate(call.decision, call.body, call.text_size, has_output=call.spec.writes)
     permit = await runtime.limits.admit(view.limits, tokens)
     if isinstance(permit, Refusal):
         await runtime.refuse(call, exchange, permit.denial, permit.headers)
@@ -213,6 +240,25 @@ async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view:
         await new_route.serve(runtime, call, exchange)
     finally:
         runtime.limits.end(permit, call.used_tokens)
+
+
+async def _take_in(call: Call, exchange: Exchange, view: KeyView) -> Denial | None:
+    """The request's body onto the call; or why it cannot be read."""
+    call.decision = Decision(denials.TOO_LARGE, view, route=view.route)
+    try:
+        if call.spec.takes_form and b"multipart/form-data" in exchange.headers.get(b"content-type", b"").lower():
+            call.form = await read_form(exchange, options().body_limit)
+            call.body, call.size = call.form.fields, call.form.size
+            return None
+        raw = await exchange.body(options().body_limit)
+    except BodyTooLarge:
+        return denials.TOO_LARGE
+    except BadForm:
+        return denials.BAD_FORM
+    # Only the parsed body stays; a large request is not kept twice.
+    body = _parsed(raw)
+    call.body, call.size = body or {}, len(raw)
+    return None if body is not None else denials.NOT_JSON
 
 
 async def _to_old_entry(
@@ -252,8 +298,13 @@ async def _to_list(
         call.decision = Decision(denial, view, route=view.route, group_code=snapshot.group_code(view.payer_group_id))
         await runtime.refuse(call, exchange, denial)
         return
-    status, answer = answer_models(callable_models(snapshot, view, moment), path.removeprefix("/v1/models").lstrip("/"))
-    await exchange.reply(status, answer)
+    models = callable_models(snapshot, view, moment)
+    wanted = path.removeprefix("/v1/models").lstrip("/")
+    answer = answer_models(models, wanted, for_anthropic=b"anthropic-version" in exchange.headers)
+    if answer is None:
+        await exchange.refuse(denials.model_not_found(clean_name(wanted)), "model")
+    else:
+        await exchange.reply(200, answer)
 
 
 async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: Denial) -> None:
@@ -261,7 +312,7 @@ async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: D
     call.decision = Decision(denial, None)
     with contextlib.suppress(BodyTooLarge):
         await exchange.body(STRANGER_LIMIT)
-    if denial is NOT_FOUND:
+    if denial in {denials.NOT_FOUND, denials.NO_REALTIME}:
         await exchange.refuse(denial)
     else:
         await runtime.refuse(call, exchange, denial)
@@ -272,8 +323,8 @@ async def _body(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView)
     try:
         return await exchange.body(options().body_limit)
     except BodyTooLarge:
-        call.decision = Decision(TOO_LARGE, view, route=view.route)
-        await runtime.refuse(call, exchange, TOO_LARGE)
+        call.decision = Decision(denials.TOO_LARGE, view, route=view.route)
+        await runtime.refuse(call, exchange, denials.TOO_LARGE)
         return None
 
 

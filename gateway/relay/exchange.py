@@ -1,12 +1,13 @@
 """One HTTP request and its answer, over the three values of ASGI."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
-import orjson
-
+from gateway.contract.endpoints import Protocol
+from gateway.contract.error_shapes import PORTAL, error_body, status_of
+from gateway.contract.failure_text import language_of
 from gateway.contract.types import Denial
 from gateway.relay.client import Headers, headers_of
 
@@ -31,12 +32,28 @@ class ClientGone(Exception):
 class Exchange:
     """Reads the request, answers it once, and cancels the handler when the client goes away (after ``watch``)."""
 
-    __slots__ = ("_receive", "_send", "_timer", "_watcher", "extra", "headers", "is_gone", "is_started", "request_id", "scope")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_timer",
+        "_watcher",
+        "dialect",
+        "extra",
+        "profile",
+        "headers",
+        "is_gone",
+        "is_started",
+        "request_id",
+        "scope",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: UUID) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: UUID, dialect: Protocol = "openai") -> None:
         self.scope = scope
         self._receive, self._send = receive, send
         self.request_id = request_id
+        self.dialect = dialect
+        # In whose shape errors are told; known once the key is.
+        self.profile = PORTAL
         self.headers: Headers = headers_of(scope)
         # Headers every answer of this exchange carries.
         self.extra: HeaderList = []
@@ -47,10 +64,14 @@ class Exchange:
 
     async def body(self, limit: int) -> bytes:
         """The whole body; raises BodyTooLarge beyond ``limit`` bytes and ClientGone."""
+        parts = [part async for part in self.parts(limit)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def parts(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes in; raises as ``body`` does."""
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge
-        parts: list[bytes] = []
         size = 0
         while True:
             message = await self._receive()
@@ -58,12 +79,12 @@ class Exchange:
                 raise ClientGone
             part = message.get("body", b"")
             if part:
-                parts.append(part)
                 size += len(part)
                 if size > limit:
                     raise BodyTooLarge
+                yield part
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return
 
     def watch(self) -> None:
         """From now on the running task is cancelled when the client hangs up. Call it once the body is read."""
@@ -88,11 +109,29 @@ class Exchange:
         await self.start(status, content_type, [(b"content-length", b"%d" % len(body)), *(extra or ())])
         await self.write(body, more=False)
 
-    async def refuse(self, denial: Denial, extra: HeaderList | None = None) -> None:
+    async def refuse(self, denial: Denial, param: str | None = None, extra: HeaderList | None = None) -> None:
         headers = list(extra or ())
-        if denial.http_status == 503:
+        status = status_of(denial, self.profile)
+        if status == 503 and not any(name == b"retry-after" for name, _ in headers):
             headers.append((b"retry-after", b"5"))
-        await self.reply(denial.http_status, error_body(denial), extra=headers)
+        if self.profile != PORTAL:
+            headers.append((b"x-oneapi-request-id", self.request_id.hex.encode()))
+        await self.reply(status, self._error(denial, param), extra=headers)
+
+    async def end_stream(self, denial: Denial) -> None:
+        """Say in the stream why it ends here."""
+        named = b"event: error\n" if self.dialect == "anthropic" else b""
+        await self.write(named + b"data: " + self._error(denial) + b"\n\n", more=False)
+
+    def _error(self, denial: Denial, param: str | None = None) -> bytes:
+        return error_body(
+            denial,
+            dialect=self.dialect,
+            request_id=self.request_id.hex,
+            param=param,
+            profile=self.profile,
+            language=language_of(self.headers.get(b"accept-language", b"")),
+        )
 
     async def start(self, status: int, content_type: bytes, extra: HeaderList | None = None) -> None:
         self.is_started = True
@@ -115,23 +154,3 @@ class Exchange:
             pass
         self.is_gone = True
         task.cancel()
-
-
-ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "insufficient_quota",
-    403: "permission_error",
-    404: "invalid_request_error",
-    413: "invalid_request_error",
-    429: "rate_limit_error",
-}
-
-
-def error_body(denial: Denial, param: str | None = None) -> bytes:
-    """OpenAI's error body. It never holds what the client sent, except a model's name."""
-    kind = ERROR_TYPES.get(denial.http_status, "api_error")
-    error = {"message": denial.message, "type": kind, "param": param, "code": denial.code}
-    if denial.limit_of:
-        error["limit_of"] = denial.limit_of
-    return orjson.dumps({"error": error})

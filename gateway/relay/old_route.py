@@ -8,10 +8,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from config.foundation.outcomes import Outcome
-from gateway.contract.types import Denial
+from gateway.contract import denials
 from gateway.relay.call import Call
 from gateway.relay.client import presented_key
-from gateway.relay.exchange import Exchange, error_body
+from gateway.relay.exchange import Exchange
 from gateway.relay.options import options
 from gateway.relay.upstream import since_now, timeout_of
 
@@ -35,12 +35,6 @@ OUTCOMES = {
     503: Outcome.MODEL_UNAVAILABLE,
     504: Outcome.TIMEOUT,
 }
-OLD_ENTRY_FAILED = Denial(
-    Outcome.UPSTREAM_ERROR, 502, "old_entry_failed", "The place this API key belongs to did not answer. Try again later."
-)
-OLD_ENTRY_TIMED_OUT = Denial(
-    Outcome.TIMEOUT, 504, "old_entry_timeout", "The place this API key belongs to did not answer in time. Try again later."
-)
 CLIENT_GONE = 499
 
 
@@ -78,13 +72,13 @@ async def _forward(
         if not exchange.is_gone:
             raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        denial = OLD_ENTRY_TIMED_OUT if isinstance(error, TimeoutError) else OLD_ENTRY_FAILED
+        denial = denials.OLD_ENTRY_TIMED_OUT if isinstance(error, TimeoutError) else denials.OLD_ENTRY_FAILED
         if exchange.is_started:
             _record(runtime, call, Outcome.CUT_STREAM, status, "stream_cut", since)
             await exchange.write(b"", more=False)
         else:
             _record(runtime, call, denial.outcome, denial.http_status, denial.code, since)
-            await exchange.reply(denial.http_status, error_body(denial))
+            await exchange.refuse(denial)
 
 
 async def _send_back(response: aiohttp.ClientResponse, call: Call, exchange: Exchange) -> None:

@@ -5,8 +5,6 @@ from functools import cache
 
 from django.conf import settings
 
-BODY_BYTES = 32 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -16,6 +14,9 @@ class Options:
     upstream_seconds: int
     body_limit: int
     is_behind_proxy: bool
+    shows_served: bool
+    breaker_failures: int
+    breaker_seconds: int
 
 
 @cache
@@ -23,6 +24,9 @@ def options() -> Options:
     return Options(
         hold_seconds=settings.HOLD_SECONDS,
         upstream_seconds=settings.UPSTREAM_TIMEOUT_SECONDS,
-        body_limit=BODY_BYTES,
+        body_limit=settings.RELAY_BODY_MEGABYTES * 1024 * 1024,
         is_behind_proxy=settings.SECURE_PROXY_SSL_HEADER is not None,
+        shows_served=settings.SHOW_SERVED_MODEL,
+        breaker_failures=settings.RELAY_BREAKER_FAILURES,
+        breaker_seconds=settings.RELAY_BREAKER_SECONDS,
     )

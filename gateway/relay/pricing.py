@@ -1,12 +1,16 @@
 """Prices of one call on the hot path: what to hold before it and what it cost after it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billing.expressions import ExpressionError
-from billing.pricing import NoPrice, Usage
-from gateway.contract.estimate import Body, input_estimate, output_estimate
+from billing.pricing import NoPrice, Price, Usage
+from gateway.contract.estimate import IMAGE_OUTPUT_TOKENS, Body, images_wanted, input_estimate, output_estimate
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
+from gateway.relay.answers import Answer
+
+if TYPE_CHECKING:
+    from gateway.relay.call import Call
 
 __all__ = ["NotPriced", "hold_amount", "token_estimate", "usage_of_call"]
 
@@ -19,13 +23,17 @@ class NotPriced(Exception):
     """The price rule cannot be applied to this call."""
 
 
-def hold_amount(decision: Decision, body: Body, size: int, *, has_output: bool) -> int:
-    """Nano-USD to hold for a call of ``size`` bytes; raises NotPriced."""
-    price, model = decision.price, decision.model
+def hold_amount(call: "Call", price: Price | None = None) -> int:
+    """Nano-USD to hold for a call, at another price than the decision's if one is given; raises NotPriced."""
+    decision, body = call.decision, call.body
+    model = decision.model
+    price = price or decision.price
     assert price is not None
     assert model is not None
-    wanted = round_up(input_estimate(body, size))
-    output = output_estimate(body, model.max_output_tokens, has_output=has_output)
+    wanted = round_up(input_estimate(body, call.text_size))
+    output = output_estimate(body, model.max_output_tokens, has_output=call.spec.writes)
+    if call.counts_units:
+        return _hold_for_units(call, price, wanted, output)
     params = _params(decision, body)
     key = (price.version_id, price.model_name, price.multiplier, wanted, output)
     amount = _estimates.get(key) if params is None else None
@@ -41,14 +49,42 @@ def hold_amount(decision: Decision, body: Body, size: int, *, has_output: bool) 
     return amount
 
 
+def _hold_for_units(call: "Call", price: Price, wanted: int, output: int) -> int:
+    """For pictures, speech and transcripts the units are priced, and beside them the tokens they may be reported in."""
+    images = images_wanted(call.body) if call.spec.kind == "images" else 0
+    units = call.with_units(Tokens(), Answer(images=images))
+    by_tokens = Usage(input=wanted, output=output or images * IMAGE_OUTPUT_TOKENS)
+    amounts = []
+    for usage in (usage_of_call(call.decision, units, call.body), by_tokens):
+        try:
+            amounts.append(price.most(usage))
+        except (NoPrice, ExpressionError):
+            continue
+    if not amounts:
+        raise NotPriced
+    return max(amounts)
+
+
 def usage_of_call(decision: Decision, tokens: Tokens, body: Body) -> Usage:
     """What a call used, as prices read it."""
+    beside = tokens.cached + tokens.cache_write if tokens.is_anthropic else 0
     return Usage(
-        input=tokens.input,
+        input=tokens.input - beside,
         cached=tokens.cached,
         cache_write=tokens.cache_write,
         output=tokens.output,
         reasoning=tokens.reasoning,
+        images=tokens.images,
+        cache_write_1h=tokens.cache_write_1h,
+        image_input=tokens.image_input,
+        image_output=tokens.image_output,
+        audio_input=tokens.audio_input,
+        audio_output=tokens.audio_output,
+        input_excludes_cache=tokens.is_anthropic,
+        size=tokens.size,
+        quality=tokens.quality,
+        audio_ms=tokens.audio_ms,
+        characters=tokens.characters,
         params=_params(decision, body) or {},
     )
 

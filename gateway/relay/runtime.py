@@ -10,16 +10,20 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
+import orjson
 import psycopg
 
 from billing.services.ledger import RESERVE_SQL, CallEvent, ReserveRequest, ReserveResult, reserve_payload
+from gateway.contract.error_shapes import status_of
 from gateway.contract.types import Denial
 from gateway.relay.call import Call
 from gateway.relay.config_store import ConfigStore
 from gateway.relay.database import Batcher, DatabaseGone, Line
 from gateway.relay.exchange import Exchange, HeaderList
+from gateway.relay.health import Health
 from gateway.relay.key_cache import KeyCache
 from gateway.relay.limits import TELL_SECONDS, Limiter
+from gateway.relay.options import options
 from gateway.relay.recorder import LastUse, Recorder
 from gateway.relay.sightings import Sightings
 
@@ -27,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 LAST_USE_SECONDS = 5.0
+HEALTH_SECONDS = 2.0
+HEALTH_AGAIN_SECONDS = 15.0
 # A graceful stop waits this long for calls to end, and then that long for their ends to be written.
 PATIENCE_SECONDS = 4.0
 STOP_SECONDS = 4.0
@@ -37,6 +43,17 @@ INSERT INTO gateway_relayinstance (name, started_at, seen_at, config_version, op
 VALUES (%(name)s, to_timestamp(%(started)s), now(), %(version)s, %(open)s)
 ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, seen_at = excluded.seen_at,
     config_version = excluded.config_version, open_calls = excluded.open_calls
+"""
+HEALTH_SQL = """
+WITH gone AS (DELETE FROM gateway_upstreamhealth
+    WHERE (relay = %(name)s AND (upstream_id, upstream_name) NOT IN
+           (SELECT (x ->> 0)::bigint, x ->> 1 FROM jsonb_array_elements(%(open)s::jsonb) x))
+       OR seen_at < now() - interval '1 hour')
+INSERT INTO gateway_upstreamhealth (relay, upstream_id, upstream_name, reason, failure_count, since_at, seen_at)
+SELECT %(name)s, (x ->> 0)::bigint, x ->> 1, x ->> 2, (x ->> 3)::int, to_timestamp((x ->> 4)::float8), now()
+FROM jsonb_array_elements(%(open)s::jsonb) x
+ON CONFLICT (relay, upstream_id, upstream_name) DO UPDATE SET reason = excluded.reason,
+    failure_count = excluded.failure_count, since_at = excluded.since_at, seen_at = excluded.seen_at
 """
 RELAYS_SQL = "SELECT count(*) FROM gateway_relayinstance WHERE seen_at > now() - interval '30 seconds'"
 FAREWELL_SQL = "DELETE FROM gateway_relayinstance WHERE name = %s"
@@ -58,6 +75,8 @@ class Runtime:
         self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
         self.limits = Limiter(self.name)
+        self.health = Health(failures=options().breaker_failures, seconds=options().breaker_seconds)
+        self._health_told = 0.0
         self._started_at = time.time()
         self._line = Line()
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,6 +98,7 @@ class Runtime:
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.sightings.tell)),
+            asyncio.create_task(self._every(HEALTH_SECONDS, self._tell_health)),
             asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
         ]
 
@@ -98,6 +118,7 @@ class Runtime:
         await self.sightings.stop()
         with contextlib.suppress(DatabaseGone, psycopg.Error):
             await self._line.run(FAREWELL_SQL, (self.name,))
+            await self._line.run(HEALTH_SQL, {"name": self.name, "open": "[]"})
         await self._line.close()
         await self.config.stop()
         await self.keys.stop()
@@ -132,8 +153,8 @@ class Runtime:
 
     async def refuse(self, call: Call, exchange: Exchange, denial: Denial, extra: HeaderList | None = None) -> None:
         """Refuse a call and log that."""
-        self.end(call, call.refused(denial))
-        await exchange.refuse(denial, extra)
+        self.end(call, call.refused(denial, status_of(denial, exchange.profile)))
+        await exchange.refuse(denial, extra=extra)
 
     async def _heartbeat(self) -> None:
         snapshot = await self.config.ready(3.0)
@@ -146,6 +167,19 @@ class Runtime:
         with contextlib.suppress(DatabaseGone):
             await self._line.run(HEARTBEAT_SQL, named)
             self.limits.relay_count = (await self._line.run(RELAYS_SQL, ()))[0][0]
+
+    async def _tell_health(self) -> None:
+        """Tell the pages which upstreams are left alone, when that has changed or is to be said again."""
+        due = self._health_told and time.monotonic() - self._health_told > HEALTH_AGAIN_SECONDS
+        if not self.health.changed and not due:
+            return
+        found = self.health.open_now()
+        try:
+            await self._line.run(HEALTH_SQL, {"name": self.name, "open": orjson.dumps(found).decode()})
+        except (DatabaseGone, psycopg.Error):
+            self.health.changed = True
+            return
+        self._health_told = time.monotonic() if found else 0.0
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:

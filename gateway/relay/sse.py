@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from gateway.contract.estimate import counted_tokens, text_lengths
+from gateway.contract.usage import Tokens, reported
 
 # A single event larger than this is no answer of a language model.
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -26,6 +27,7 @@ class StreamReader:
         "error",
         "events",
         "has_output",
+        "images",
         "is_broken",
         "is_done",
         "is_finished",
@@ -38,6 +40,7 @@ class StreamReader:
         self._tail = b""
         self._ascii = self._other = 0
         self.events = 0
+        self.images = 0
         self.usage: dict[str, Any] | None = None
         self.served_model = ""
         self.has_output = False
@@ -49,6 +52,18 @@ class StreamReader:
     @property
     def is_complete(self) -> bool:
         return (self.is_done or self.is_finished) and not self.is_broken and self.error is None
+
+    @property
+    def is_over(self) -> bool:
+        """Something came that is no part of an answer."""
+        return self.is_broken or self.error is not None
+
+    def tokens(self) -> Tokens | None:
+        """What the upstream reported, None when that is missing or cannot be true beside the text that went through."""
+        return self._checked(reported(self.usage))
+
+    def _checked(self, tokens: Tokens | None) -> Tokens | None:
+        return None if tokens is None or (self.has_output and tokens.is_empty) else tokens
 
     def counted_output(self) -> int:
         """Output tokens counted from the text that went through."""
@@ -65,15 +80,21 @@ class StreamReader:
                 self.is_broken = True
         if not whole:
             return b""
-        separator = b"\n\n"
-        if b"\r" in whole:
-            return self._feed_other_breaks(whole)
-        if not self._strip_usage:
-            for event in whole.split(separator):
-                self._read(event)
-            return whole
-        kept = [event for event in whole.split(separator) if event and self._read(event)]
-        return separator.join(kept) + separator if kept else b""
+        events = _ANY_BREAK.split(whole) if b"\r" in whole else whole.split(b"\n\n")
+        kept = self._kept(events)
+        return b"\n\n".join(kept) + b"\n\n" if kept else b""
+
+    def _kept(self, events: list[bytes]) -> list[bytes]:
+        """The events that may go on; behind one that is no part of an answer nothing is looked at any more."""
+        kept = []
+        for event in events:
+            if not event or event.isspace():
+                continue
+            if self._read(event):
+                kept.append(event)
+            elif self.is_over:
+                break
+        return kept
 
     def rest(self) -> bytes:
         """What is left when the upstream ended without a last empty line."""
@@ -82,14 +103,8 @@ class StreamReader:
             return tail + b"\n\n"
         return b""
 
-    def _feed_other_breaks(self, whole: bytes) -> bytes:
-        kept = [event for event in _ANY_BREAK.split(whole) if event.strip() and self._read(event)]
-        return b"\n\n".join(kept) + b"\n\n" if kept else b""
-
     def _read(self, event: bytes) -> bool:
         """Take note of one event; False when it must not reach the client."""
-        if not event:
-            return True
         data = _data_of(event)
         if data is None:
             return True
@@ -99,11 +114,10 @@ class StreamReader:
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
-            self.is_broken = True
-            return True
+            value = None
         if not isinstance(value, dict):
             self.is_broken = True
-            return True
+            return False
         if isinstance(value.get("error"), dict):
             self.error = value["error"]
             return False

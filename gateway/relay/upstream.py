@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,15 @@ MOST_ATTEMPTS = 4
 CONNECT_SECONDS = 10
 # An error body longer than this tells a client nothing.
 MOST_ERROR_BYTES = 64 * 1024
-_ADDRESS = re.compile(r"(?i)\bhttps?://[^\s'\"]+")
+# Addresses and host names: an upstream's own words must not say where they come from.
+_ADDRESS = re.compile(
+    r"(?i)\b(?:[a-z][a-z0-9+.-]*://[^\s'\"]+|(?:[a-z0-9-]+\.)+(?:com|org|net|io|ai|cn|dev|cloud|app|local|internal)\b[^\s'\"]*)"
+)
+# What a client says about the wire format it speaks goes on; nothing else of its headers does.
+PASSED_HEADERS = {
+    "anthropic": ((b"anthropic-version", "2023-06-01"), (b"anthropic-beta", "")),
+    "openai": ((b"openai-beta", ""),),
+}
 
 
 @dataclass(slots=True)
@@ -37,6 +45,12 @@ class AttemptFailed(Exception):
     error: str = ""
     param: str | None = None
     retry_after: bytes = b""
+    # None: another model may answer wherever another upstream might have.
+    falls_back: bool | None = None
+
+    @property
+    def may_fall_back(self) -> bool:
+        return self.may_retry if self.falls_back is None else self.falls_back
 
 
 def order_of(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -61,7 +75,7 @@ def payload_for(call: Call, candidate: Candidate) -> bytes:
     """
     body = dict(call.body)
     body["model"] = candidate.upstream_name
-    if call.is_stream:
+    if call.is_stream and call.spec.asks_usage:
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return orjson.dumps(body)
@@ -79,17 +93,33 @@ def url_of(base_url: str, endpoint: str) -> URL:
     return URL(base + endpoint)
 
 
-def headers_for(upstream: UpstreamView) -> CIMultiDictProxy[str]:
-    """Only these headers reach an upstream: none of the client's, so no key of a person ever does."""
-    return _headers(upstream.credential)
+def headers_for(call: Call, upstream: UpstreamView) -> CIMultiDictProxy[str]:
+    """Only these headers reach an upstream: none of the client's that could hold a key of a person."""
+    passed = tuple(
+        (name.decode(), value)
+        for name, default in PASSED_HEADERS[call.spec.protocol]
+        if (value := call.headers.get(name, b"").decode("latin-1")[:500] or default)
+    )
+    return _headers(upstream.credential, call.spec.protocol, passed)
 
 
 @lru_cache(maxsize=1024)
-def _headers(credential: str) -> CIMultiDictProxy[str]:
+def _headers(credential: str, protocol: str, passed: tuple[tuple[str, str], ...]) -> CIMultiDictProxy[str]:
     headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "portal-relay"})
-    if credential:
+    if credential and protocol == "anthropic":
+        headers["X-Api-Key"] = credential
+    elif credential:
         headers["Authorization"] = f"Bearer {credential}"
+    headers.extend(passed)
     return CIMultiDictProxy(headers)
+
+
+def _form_headers(call: Call, candidate: Candidate) -> CIMultiDict[str]:
+    assert call.form is not None
+    headers = CIMultiDict(headers_for(call, candidate.upstream))
+    headers["Content-Type"] = call.form.content_type.decode("latin-1")
+    headers["Content-Length"] = str(call.form.length_with(candidate.upstream_name))
+    return headers
 
 
 @lru_cache(maxsize=64)
@@ -102,17 +132,23 @@ async def open_attempt(
 ) -> aiohttp.ClientResponse:
     """Send the call; a response with status 200 comes back. Raises AttemptFailed, which is noted on the call."""
     upstream = candidate.upstream
+    payload: bytes | AsyncIterator[bytes]
+    headers: Mapping[str, str]
+    if call.form is None:
+        payload, headers = payload_for(call, candidate), headers_for(call, upstream)
+    else:
+        payload, headers = call.form.with_model(candidate.upstream_name), _form_headers(call, candidate)
     try:
         response = await session.post(
             url_of(upstream.base_url, call.endpoint),
-            data=payload_for(call, candidate),
-            headers=headers_for(upstream),
+            data=payload,
+            headers=headers,
             timeout=timeout_of(min(upstream.timeout_seconds, seconds)),
             allow_redirects=False,
         )
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         failed = failure_of(error, call)
-        call.note_attempt(upstream.id, 0, since, failed.error)
+        call.note(candidate, 0, since, failed.error)
         raise failed from None
     if response.status == 200:
         return response
@@ -120,7 +156,7 @@ async def open_attempt(
         failed = await _refusal_of(response, call)
     finally:
         response.release()
-    call.note_attempt(upstream.id, response.status, since, failed.error)
+    call.note(candidate, response.status, since, failed.error)
     raise failed
 
 
@@ -128,14 +164,16 @@ def failure_of(error: BaseException, call: Call) -> AttemptFailed:
     """What a broken connection or a time-out means for the call."""
     if isinstance(error, asyncio.TimeoutError):
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return AttemptFailed(_upstream_error(), True, error="connect_timeout")
-        return AttemptFailed(_timed_out(), False, error="timeout")
-    return AttemptFailed(_upstream_error(), True, error=type(error).__name__)
+            return AttemptFailed(denials.UPSTREAM_ERROR, True, error="connect_timeout")
+        return AttemptFailed(denials.UPSTREAM_TIMEOUT, False, error="timeout", falls_back=not call.spec.is_create)
+    # Once it was sent, nobody knows whether a work was made: a second one is not asked for.
+    was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+    return AttemptFailed(denials.UPSTREAM_ERROR, not (call.spec.is_create and was_sent), error=type(error).__name__)
 
 
-def bad_answer(error: str, status: int = 200) -> AttemptFailed:
+def bad_answer(call: Call, error: str, status: int = 200) -> AttemptFailed:
     """A 200 that holds no answer."""
-    return AttemptFailed(_upstream_error(), True, status, error)
+    return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, error)
 
 
 async def _refusal_of(response: aiohttp.ClientResponse, call: Call) -> AttemptFailed:
@@ -145,51 +183,36 @@ async def _refusal_of(response: aiohttp.ClientResponse, call: Call) -> AttemptFa
         return await _wrong_request(response)
     if status == 429:
         after = response.headers.get("Retry-After", "")
-        denial = Denial(
-            Outcome.RATE_LIMITED, 429, "upstream_rate_limited", f"The model '{asked}' is busy at the moment. Try again shortly."
+        return AttemptFailed(
+            denials.upstream_busy(asked), True, status, "rate_limited", retry_after=after.encode() if after.isdigit() else b""
         )
-        return AttemptFailed(denial, True, status, "rate_limited", retry_after=after.encode() if after.isdigit() else b"")
-    if status == 404:
-        return AttemptFailed(denials.model_unavailable(asked), True, status, "not_found")
+    if status in {404, 503, 529}:
+        return AttemptFailed(denials.model_unavailable(asked), not call.spec.is_create or status == 404, status, "unavailable")
     if status in {408, 504, 524}:
-        return AttemptFailed(_timed_out(), False, status, "timeout")
+        return AttemptFailed(denials.UPSTREAM_TIMEOUT, False, status, "timeout", falls_back=not call.spec.is_create)
     if status in {401, 402, 403}:
-        return AttemptFailed(_upstream_error(), True, status, "credential")
-    return AttemptFailed(_upstream_error(), True, status, "status")
+        return AttemptFailed(denials.UPSTREAM_ERROR, True, status, "credential")
+    return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, "status")
 
 
 async def _wrong_request(response: aiohttp.ClientResponse) -> AttemptFailed:
     """The upstream finds the request wrong: its own words help the client, without anything that looks like a secret."""
-    message, code, param = "The model's provider refused this request as wrong.", "invalid_request", None
+    message, code, param = "", "invalid_request", None
     try:
         error = orjson.loads((await response.content.read(MOST_ERROR_BYTES)) or b"{}").get("error")
     except (orjson.JSONDecodeError, AttributeError, aiohttp.ClientError, TimeoutError):
         error = None
     if isinstance(error, dict):
-        message = _text(error.get("message"), 2000) or message
+        message = _text(error.get("message"), 2000)
         code = _text(error.get("code"), 64) or code
         param = _text(error.get("param"), 200) or None
     outcome = Outcome.UNSUPPORTED_INPUT if response.status == 415 else Outcome.CLIENT_ERROR
-    return AttemptFailed(Denial(outcome, response.status, code, message), False, response.status, "refused", param)
+    denial = denials.refused_by_provider(outcome, response.status, code, message)
+    return AttemptFailed(denial, False, response.status, "refused", param)
 
 
 def _text(value: Any, most: int) -> str:
     return _ADDRESS.sub("(address)", mask(value))[:most] if isinstance(value, str) else ""
-
-
-def _upstream_error() -> Denial:
-    return Denial(
-        Outcome.UPSTREAM_ERROR, 502, "upstream_error", "The model's provider failed. Nothing was charged. Try again later."
-    )
-
-
-def _timed_out() -> Denial:
-    return Denial(
-        Outcome.TIMEOUT,
-        504,
-        "upstream_timeout",
-        "The model's provider did not answer in time. Nothing was charged. Try again later.",
-    )
 
 
 def since_now() -> float:

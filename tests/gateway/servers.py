@@ -18,7 +18,7 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 def free_port() -> int:

@@ -87,7 +87,8 @@ def _unpriced(world: World) -> tuple[str, dict[str, Any]]:
 
 
 def _unserved(world: World) -> tuple[str, dict[str, Any]]:
-    catalog.set_upstream_state(actor_name="test", upstream=world.route, state="disabled")
+    for upstream in (world.route, world.messages_route):
+        catalog.set_upstream_state(actor_name="test", upstream=upstream, state="disabled")
     return world.key()[1], {}
 
 
@@ -208,14 +209,14 @@ def test_bodies_that_are_no_request_are_refused(world: World):
         answer = httpx.post(url, content=content, headers=headers)
         assert answer.status_code == 400, content
         assert answer.json()["error"]["code"] in {"invalid_json", "model_required"}
-    large = httpx.post(url, content=b" " * (33 * 1024 * 1024), headers=headers, timeout=30)
+    large = httpx.post(url, content=b" " * (65 * 1024 * 1024), headers=headers, timeout=30)
     assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")
     assert world.upstream.calls()["total"] == 0
 
 
 def test_other_addresses_are_not_found_in_our_shape(world: World):
     _, clear = world.key()
-    for method, path in (("POST", "/v1/images/generations"), ("GET", "/v1/chat/completions"), ("GET", "/api/v1/nothing")):
+    for method, path in (("POST", "/v1/images/nothing"), ("GET", "/v1/chat/completions"), ("GET", "/api/v1/nothing")):
         answer = httpx.request(method, world.relay.url + path, headers={"Authorization": f"Bearer {clear}"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     assert httpx.get(f"{world.relay.url}/v1/unknown").status_code == 404

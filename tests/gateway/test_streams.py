@@ -3,6 +3,8 @@
 import orjson
 import pytest
 
+from gateway.contract.endpoints import ENDPOINTS
+from gateway.relay.readers import reader_for
 from gateway.relay.sse import StreamReader
 
 HEAD = {"id": "a", "object": "chat.completion.chunk", "model": "served-name"}
@@ -86,3 +88,72 @@ def test_an_end_without_a_word_of_end_is_a_cut():
     assert not reader.is_complete
     reader.feed(STOP)
     assert reader.is_complete
+
+
+def named(event: dict[str, object]) -> bytes:
+    return f"event: {event['type']}\ndata: ".encode() + orjson.dumps(event) + b"\n\n"
+
+
+RESPONSE_USAGE = {"input_tokens": 9, "output_tokens": 4, "input_tokens_details": {"cached_tokens": 2}}
+RESPONSES = b"".join(
+    map(
+        named,
+        [
+            {"type": "response.created", "response": {"model": "served-name", "usage": None, "error": None}},
+            {"type": "response.output_text.delta", "delta": "Hallo Wörld"},
+            {"type": "response.completed", "response": {"model": "served-name", "usage": RESPONSE_USAGE}},
+        ],
+    )
+)
+START_USAGE = {"input_tokens": 7, "output_tokens": 1, "cache_read_input_tokens": 2}
+MESSAGES = b"".join(
+    map(
+        named,
+        [
+            {"type": "message_start", "message": {"model": "served-name", "usage": START_USAGE}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hallo Wörld"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+            {"type": "message_stop"},
+        ],
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "whole"), [("/v1/responses", RESPONSES), ("/v1/messages", MESSAGES)])
+def test_newer_dialects_cut_at_any_byte_give_the_same_answer(path: str, whole: bytes):
+    for place in range(len(whole) + 1):
+        reader = reader_for(ENDPOINTS[path], strip_usage=False)
+        out = reader.feed(whole[:place]) + reader.feed(whole[place:]) + reader.rest()
+        assert out == whole, place
+        tokens = reader.tokens()
+        assert tokens is not None
+        assert (tokens.input, tokens.cached, tokens.output, tokens.source) == (9, 2, 4, "upstream")
+        assert (reader.served_model, reader.is_complete) == ("served-name", True)
+
+
+def test_a_message_that_stops_early_keeps_its_input_and_counts_its_output():
+    reader = reader_for(ENDPOINTS["/v1/messages"], strip_usage=False)
+    reader.feed(MESSAGES[: MESSAGES.index(b"event: message_delta")])
+    tokens = reader.tokens()
+    assert tokens is not None
+    assert (tokens.input, tokens.cached, tokens.output, tokens.source) == (9, 2, 4, "estimated")
+    assert not reader.is_complete
+
+
+@pytest.mark.parametrize("strip", [True, False])
+def test_what_comes_before_a_broken_event_goes_on_and_nothing_behind_it(strip: bool):
+    reader = StreamReader(strip_usage=strip)
+    assert reader.feed(say("a") + b"data: <html>\n\n" + say("b") + ONLY_USAGE) == say("a")
+    assert (reader.is_broken, reader.counted_output(), reader.usage) == (True, 1, None)
+
+
+def test_pictures_and_failed_responses_in_streams():
+    reader = reader_for(ENDPOINTS["/v1/images/generations"], strip_usage=False)
+    reader.feed(named({"type": "image_generation.partial_image", "b64_json": "eA=="}))
+    assert (reader.has_output, reader.is_complete, reader.images) == (True, False, 0)
+    reader.feed(named({"type": "image_generation.completed", "b64_json": "eA==", "usage": RESPONSE_USAGE}))
+    assert (reader.is_complete, reader.images, reader.tokens().output) == (True, 1, 4)
+    reader = reader_for(ENDPOINTS["/v1/responses"], strip_usage=False)
+    assert reader.feed(named({"type": "response.failed", "response": {"error": {"message": "x"}}})) == b""
+    assert reader.is_over

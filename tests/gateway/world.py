@@ -25,7 +25,8 @@ USD = 1_000_000_000
 # 1 nano-dollar a token in, 3 out: 1,000 in and 500 out cost 2,500 nano-dollars.
 RULE = RuleFigures(input_nano=1_000_000, cached_nano=500_000, output_nano=3_000_000)
 FAILING = ("demo-500", "demo-429", "demo-timeout", "demo-cut-stream", "demo-cut-before-output", "demo-no-usage")
-FAILING += ("demo-slow", "demo-garbage", "demo-other-model", "demo-400", "demo-401")
+FAILING += ("demo-slow", "demo-garbage", "demo-other-model", "demo-400", "demo-401", "demo-503", "demo-stall")
+FAILING += ("demo-garbage-stream", "demo-same-id")
 CREDENTIAL = "sk-upstreamCREDENTIALcanary0123456789abcdefghij"
 _numbers = itertools.count(1)
 
@@ -39,6 +40,7 @@ class World:
     models: dict[str, AIModel] = field(default_factory=dict)
     group: Group = None  # type: ignore[assignment]
     route: Upstream = None  # type: ignore[assignment]
+    messages_route: Upstream = None  # type: ignore[assignment]
 
     def build(self) -> "World":
         """One group that may call every model of the demo upstream, all at the price RULE."""
@@ -52,10 +54,22 @@ class World:
             credential=CREDENTIAL,
             timeout_seconds=2,
         )
-        for name in ("demo-chat", "demo-embedding", *FAILING):
+        speaker = catalog.create_provider(
+            actor_name="test", code=f"demo-{next(_numbers)}", name="Demo messages", protocol="anthropic"
+        )
+        self.messages_route = catalog.create_upstream(
+            actor_name="test",
+            name="demo messages",
+            provider=speaker,
+            base_url=self.upstream.url,
+            credential=CREDENTIAL,
+            timeout_seconds=2,
+        )
+        for name in ("demo-chat", "demo-embedding", "demo-image", "demo-sound", *FAILING):
             self.models[name] = catalog.create_model(actor_name="test", figures=catalog.ModelFigures(name=name))
             catalog.set_access(actor_name="test", model=self.models[name], group_codes=[self.group.code])
             catalog.serve_model(actor_name="test", upstream=self.route, model=self.models[name])
+            catalog.serve_model(actor_name="test", upstream=self.messages_route, model=self.models[name])
         self.book = prices.create_book(actor=None, code="test", name="Test", formula="portal", is_default=True)
         self.publish({})
         self.settle_in()

@@ -1,0 +1,3 @@
+from gateway.demo_upstream.server import main
+
+main()
