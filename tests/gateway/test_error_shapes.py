@@ -4,11 +4,13 @@ from typing import Any
 
 import anthropic
 import httpx
+import httpx2
 import openai
 import orjson
 import pytest
 
-from accounts.models import User
+from accounts.models import Role
+from accounts.services.people import create_person
 from billing.models import RequestLog
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
@@ -139,7 +141,8 @@ class TestServed:
 
         def seen(make: Any, clear: str, model: str) -> tuple[int, Any, int]:
             tries: list[int] = []
-            http = httpx.Client(event_hooks={"response": [lambda response: tries.append(response.status_code)]})
+            hooks = {"response": [lambda response: tries.append(response.status_code)]}
+            http = httpx.Client(event_hooks=hooks) if make is Impatient else httpx2.Client(event_hooks=hooks)
             base = world.relay.url + ("/v1" if make is Impatient else "")
             client = make(api_key=clear, base_url=base, max_retries=1, http_client=http)
             say = client.chat.completions.create if make is Impatient else client.messages.create
@@ -216,7 +219,7 @@ class TestServed:
 
         person = world.person("1")
         _, clear = world.key(person)
-        ops = User.objects.create(username="opsy", role="ops")
+        ops = create_person(actor=None, username="opsy", role=Role.OPS)
 
         def state() -> Any:
             return next(one for one in model_states(person) if one.model.name == "demo-chat")
