@@ -10,6 +10,7 @@ class BillingConfig(AppConfig):
         from billing import limit_panels
         from billing.catalog_audit import record_changes
         from billing.key_allowance import AllowanceDesk
+        from billing.services import payments as _payments  # noqa: F401  (brings the acts of its kinds of requests)
         from keys import allowance
         from models_catalog.hooks import subscribe
 

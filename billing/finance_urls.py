@@ -2,9 +2,16 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing.views import approvals, codes
+from billing.views import approvals, codes, payments
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("billing/top-up/", payments.payment_start, name="payment_start"),
+    path("billing/payments/<uuid:payment_id>/", payments.payment_detail, name="payment_detail"),
+    path("payments/webhooks/<str:provider_name>/", payments.payment_webhook, name="payment_webhook"),
+    path("finance/payments/", payments.payment_list, name="payment_list"),
+    path("finance/unmatched/", payments.unmatched_list, name="unmatched_list"),
+    path("finance/unmatched/new/", payments.unmatched_create, name="unmatched_create"),
+    path("finance/unmatched/<uuid:incoming_id>/", payments.unmatched_detail, name="unmatched_detail"),
     path("finance/codes/", codes.code_batch_list, name="code_batch_list"),
     path("finance/codes/new/", codes.code_batch_create, name="code_batch_create"),
     path("finance/codes/<uuid:batch_id>/", codes.code_batch_detail, name="code_batch_detail"),

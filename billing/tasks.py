@@ -11,6 +11,7 @@ from billing.services import (
     hooks,
     ledger,
     partitions,
+    payments,
     reconcile,
     seals,
     statements,
@@ -118,3 +119,10 @@ def expire_codes_task() -> None:
 @shared_task(ignore_result=True)
 def note_ended_overrides_task() -> None:
     four_eyes.note_ended_overrides()
+
+
+@shared_task(ignore_result=True)
+def work_payments_task() -> None:
+    """Events that were stored and not worked off, refunds that were booked and not sent."""
+    payments.events.work_off_stored()
+    payments.refunds.send_waiting()

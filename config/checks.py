@@ -92,6 +92,29 @@ def holds_outlive_calls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def payments_are_set_up(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if settings.PAYMENT_PROVIDER == "":
+        return []
+    if settings.PAYMENT_PROVIDER != "stripe":
+        return [
+            Error(
+                "PAYMENT_PROVIDER names no provider that is known here.",
+                hint="export PAYMENT_PROVIDER=stripe",
+                id="portal.E008",
+            )
+        ]
+    if settings.STRIPE_API_KEY and settings.STRIPE_WEBHOOK_SECRET:
+        return []
+    return [
+        Error(
+            "PAYMENT_PROVIDER is stripe, but STRIPE_API_KEY or STRIPE_WEBHOOK_SECRET is missing: nothing could be credited.",
+            hint="export STRIPE_API_KEY=... STRIPE_WEBHOOK_SECRET=...",
+            id="portal.E009",
+        )
+    ]
+
+
 # A check of `manage.py check --deploy`: on every command it would only be noise for somebody who tries the portal out.
 @register(deploy=True)
 def servers_are_meant_for_this(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

@@ -1,5 +1,5 @@
-"""Money, prices and calls in the admin."""
+"""Money, payments, prices and calls in the admin."""
 
-from billing.admin import approvals, calls, ledger, limits, prices
+from billing.admin import approvals, calls, ledger, limits, payments, prices
 
-__all__ = ["approvals", "calls", "ledger", "limits", "prices"]
+__all__ = ["approvals", "calls", "ledger", "limits", "payments", "prices"]

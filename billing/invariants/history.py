@@ -50,10 +50,29 @@ DESK = (
         """SELECT 'suspense', format('%s by entries, %s open at the desk', x.booked, x.waiting) FROM (
             SELECT coalesce((SELECT sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END)
                 FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
-                WHERE a.kind = 'suspense'), 0) AS booked,
+                WHERE a.kind = 'suspense' AND a.origin <> 'payments'), 0) AS booked,
                 (SELECT coalesce(sum(d.amount_nano), 0) FROM billing_deskitem d
                 WHERE d.state = 'open' AND d.entry_id IS NOT NULL) AS waiting
         ) x WHERE x.booked <> -x.waiting""",
+    ),
+    Invariant(
+        "payments",
+        "Suspense of payments holds what the open unmatched payments say; a paid order was credited once, for its amount.",
+        """SELECT 'suspense', format('%s by entries, %s unmatched', x.booked, x.waiting) FROM (
+            SELECT coalesce((SELECT sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END)
+                FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
+                WHERE a.kind = 'suspense' AND a.origin = 'payments'), 0) AS booked,
+                (SELECT coalesce(sum(i.booked_nano), 0) FROM billing_incomingpayment i WHERE i.state = 'open') AS waiting
+        ) x WHERE x.booked <> x.waiting
+        UNION ALL
+        SELECT 'payment ' || p.id, format('%s of %s, credited %s', p.state, p.amount_nano, e.amount_nano)
+        FROM billing_payment p LEFT JOIN billing_ledgerentry e ON e.id = p.entry_id AND e.transaction_id = p.id
+        WHERE p.state IN ('paid', 'refunded') AND e.amount_nano IS DISTINCT FROM p.amount_nano
+        UNION ALL
+        SELECT 'payment ' || p.id, format('given back %s, refunds %s', p.refunded_nano, coalesce(r.n, 0))
+        FROM billing_payment p LEFT JOIN (
+            SELECT payment_id, sum(amount_nano) AS n FROM billing_paymentrefund WHERE state <> 'failed' GROUP BY 1
+        ) r ON r.payment_id = p.id WHERE p.refunded_nano <> coalesce(r.n, 0)""",
     ),
     Invariant(
         "desk",

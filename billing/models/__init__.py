@@ -8,6 +8,7 @@ from billing.models.hooks import HookAttempt, HookDelivery, HookEndpoint
 from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
 from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
+from billing.models.payments import IncomingPayment, Payment, PaymentEvent, PaymentRefund
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.reconcile import Difference, ReconcileRun
 from billing.models.refunds import CallRefund
@@ -16,6 +17,10 @@ from billing.models.statements import Statement, StatementFile, StatementPurse, 
 from billing.models.usage import RequestLog, UsageCube, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily, UsagePart
 
 __all__ = [
+    "IncomingPayment",
+    "Payment",
+    "PaymentEvent",
+    "PaymentRefund",
     "AdjustmentRequest",
     "AlertChoice",
     "AlertEvent",

@@ -109,6 +109,7 @@ def line_words(line: LedgerLine) -> dict[str, Any]:
         "refund": _("Money given back for a call."),
         "adjustment": _("A correction by the operators."),
         "reversal": _("An entry taken back."),
+        "paid_back": _("A payment given back to you."),
         "moved_back": _("The rest went back to the old entry with you."),
     }
     return {

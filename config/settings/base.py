@@ -145,6 +145,15 @@ HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
 LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)
 DATABASES["default"]["OPTIONS"]["options"] = f"-c portal.late_event_days={LATE_EVENT_DAYS}"
 UPSTREAM_TIMEOUT_SECONDS = env.number("UPSTREAM_TIMEOUT_SECONDS", 600)
+# Paying by card: "" is off, "stripe" is Stripe Checkout. The web hook is <PUBLIC_URL>/payments/webhooks/stripe/.
+PAYMENT_PROVIDER = env.text("PAYMENT_PROVIDER", "")
+STRIPE_API_KEY = env.secret("STRIPE_API_KEY", "")
+# Secrets of the web hook, separated by commas while one replaces another.
+STRIPE_WEBHOOK_SECRET = env.secret("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_CHECKOUT_ORIGIN = env.text("STRIPE_CHECKOUT_ORIGIN", "https://checkout.stripe.com")
+TOP_UP_MIN_USD = env.number("TOP_UP_MIN_USD", 5)
+TOP_UP_MAX_USD = env.number("TOP_UP_MAX_USD", 1000)
 # Wrong redemption codes a person may type in ten minutes.
 CODE_GUESSES = env.number("CODE_GUESSES", 10)
 # Up to how many US dollars one person may correct, or book as money that came in (in any 24 hours), without a second person.

@@ -50,7 +50,10 @@ STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(["bad_key", "unknown_model", "model_unavailable"], "warn"),
     **dict.fromkeys(["failed", "refused", "upstream_error", "revoked", "closed", "auto_disabled", "error", "paused"], "bad"),
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out", "void"], "quiet"),
-    **dict.fromkeys(["withdrawn"], "quiet"),
+    **dict.fromkeys(["withdrawn", "refunded", "returned"], "quiet"),
+    **dict.fromkeys(["paid", "assigned"], "good"),
+    **dict.fromkeys(["created", "asked"], "busy"),
+    **dict.fromkeys(["unmatched"], "warn"),
     **dict.fromkeys(
         [
             "queued",

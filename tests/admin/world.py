@@ -17,8 +17,12 @@ from billing.models import (
     GroupBook,
     GroupMultiplier,
     Hold,
+    IncomingPayment,
     LedgerAccount,
     LedgerEntry,
+    Payment,
+    PaymentEvent,
+    PaymentRefund,
     PriceBook,
     PriceRule,
     PriceVersion,
@@ -172,6 +176,13 @@ def _money(tag: str, world: World, customer: User) -> None:
         reviewed_at=now,
         reviewed_by=maker,
     )
+    payment = Payment.objects.create(user=customer, provider="stripe", amount_nano=10**10, state="paid", entry=entry)
+    event = PaymentEvent.objects.create(provider="stripe", event_id=f"evt_{tag}", event_type="x", payload="{}", state="done")
+    incoming = IncomingPayment.objects.create(
+        source="transfer", reference=f"r-{tag}", why="transfer", amount_minor=500, currency="EUR", received_at=now
+    )
+    refund = PaymentRefund.objects.create(payment=payment, amount_nano=10**9, reason="x", state="done")
+    world.things |= {"payment": payment, "payment_event": event, "incoming": incoming, "payment_refund": refund}
     world.things |= {"code_batch": batch, "approval": approval, "override": override}
     request_id = uuid7()
     call = RequestLog.objects.create(

@@ -1,6 +1,8 @@
 """What lies on finance's desk, for the pictures: codes in every state and requests that wait."""
 
 from billing.services import approvals, code_batches, codes, ledger
+from billing.services.payments import unmatched
+from config.foundation.clock import now
 from tests.pages.conftest import DOLLAR, World
 
 
@@ -23,4 +25,7 @@ def desk_of(world: World) -> dict[str, str]:
         evidence_url="https://tickets.example.org/4711",
     )
     approvals.ask(actor=world.finance, kind="credit_limit", purse=purse, amount_nano=50 * DOLLAR, reason="contract of June")
-    return {"batch": str(batch.pk), "approval": str(asked.pk)}
+    transfer = unmatched.Transfer("RE-2026-0531", 12_550, "USD", "ACME Trading of the northern region", now())
+    incoming = unmatched.enter_transfer(actor=world.finance, transfer=transfer)
+    unmatched.enter_transfer(actor=world.finance, transfer=unmatched.Transfer("RE-7", 9_900, "EUR", "", now()))
+    return {"batch": str(batch.pk), "approval": str(asked.pk), "incoming": str(incoming.pk)}

@@ -82,6 +82,11 @@ PAGES = [
     ("price-compare", "fin", "/prices/compare/?a={first_prices}&b={second_prices}"),
     ("outcome-rules", "fin", "/prices/outcomes/"),
     *watch.PAGES,
+    ("payment-start", "alice", "/billing/top-up/"),
+    ("payments", "fin", "/finance/payments/"),
+    ("unmatched", "fin", "/finance/unmatched/"),
+    ("unmatched-one", "fin", "/finance/unmatched/{incoming}/"),
+    ("unmatched-new", "fin", "/finance/unmatched/new/"),
 ]
 
 pytestmark = [

@@ -1,0 +1,75 @@
+"""Payments, the unmatched ones and their events. One's own, or all with ``ledger.view``."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Count, QuerySet, Sum
+
+from accounts.models import User
+from accounts.rights import may, require
+from billing.models import IncomingPayment, Payment, PaymentEvent, PaymentRefund
+from config.foundation.clock import now
+from config.foundation.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a payment's timeline."""
+
+    at: datetime
+    look: str
+    text: str
+    nano: int | None = None
+    note: str = ""
+
+
+def payments_for(actor: User, state: str = "", *, everybody: bool = False) -> QuerySet[Payment]:
+    """Newest first; of everybody only with the right."""
+    rows = Payment.objects.select_related("user", "entry").order_by("-created_at", "-pk")
+    if everybody:
+        require(actor, "ledger.view")
+    else:
+        rows = rows.filter(user=actor)
+    return rows.filter(state=state) if state in Payment.State.values else rows
+
+
+def payment_for(actor: User, payment_id: UUID) -> Payment:
+    """One's own payment, or any with the right; NotFound otherwise."""
+    payment = Payment.objects.select_related("user", "entry").filter(pk=payment_id).first()
+    if payment is None or (payment.user_id != actor.pk and not may(actor, "ledger.view")):
+        raise NotFound
+    return payment
+
+
+def refunds_of(payment: Payment) -> list[PaymentRefund]:
+    return list(payment.refunds.select_related("asked_by").order_by("created_at"))
+
+
+def incoming_for(actor: User, state: str = "open") -> QuerySet[IncomingPayment]:
+    require(actor, "ledger.view")
+    related = ("payment", "user", "group", "closed_by", "created_by")
+    rows = IncomingPayment.objects.select_related(*related).order_by("-received_at", "-pk")
+    return rows.filter(state=state) if state in IncomingPayment.State.values else rows
+
+
+def incoming_one(actor: User, incoming_id: UUID) -> IncomingPayment:
+    found = incoming_for(actor, "").filter(pk=incoming_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def incoming_open(actor: User) -> tuple[int, int]:
+    """How many wait, and what of them lies in suspense, nano-USD."""
+    require(actor, "ledger.view")
+    sums = IncomingPayment.objects.filter(state="open").aggregate(n=Count("pk"), nano=Sum("booked_nano"))
+    return sums["n"], int(sums["nano"] or 0)
+
+
+def events_that_wait(actor: User) -> list[PaymentEvent]:
+    """Events that could not be worked off for an hour: something of theirs is missing."""
+    require(actor, "ledger.view")
+    late = now() - timedelta(hours=1)
+    rows = PaymentEvent.objects.filter(state__in=["stored", "waiting"], received_at__lt=late)
+    return list(rows.defer("payload").order_by("pk")[:50])
