@@ -15,6 +15,7 @@ from billing.models import DeskItem, LedgerEntry, RedemptionCode
 from billing.pricing import RuleFigures
 from billing.services import budgets, codes, desk, ledger, money, prices, refunds, seals, usage
 from billing.services.conversions import convert
+from billing.services.payments import unmatched
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
@@ -57,6 +58,7 @@ def busy_ledger() -> None:
             digest=digest.digest, pepper_number=digest.pepper_number, tail=digest.tail, amount_nano=15, origin="import:one"
         )
     codes.redeem_code(actor=user, presented=" spring-1 ")
+    unmatched.enter_transfer(actor=finance, transfer=unmatched.Transfer("RE-1", 500, "USD", "somebody", now()))
     (mistake,) = ledger.post_entries([ledger.Posting(uuid7(), "top_up", ledger.house_account("cash").pk, purse.pk, 9)])
     with override_settings(ADJUST_ALONE_USD=1):
         money.reverse_entry(actor=finance, entry=purse.entries_in.get(pk=mistake.entry_id), reason="typed twice")
@@ -124,6 +126,7 @@ DAMAGE = {
     "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
     "suspense": """UPDATE billing_ledgerentry SET from_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'late'""",
+    "payments": "UPDATE billing_incomingpayment SET booked_nano = booked_nano + 1",
     "desk": "UPDATE billing_deskitem SET amount_nano = amount_nano + 1 WHERE state <> 'open'",
     "currency": """UPDATE billing_ledgerentry SET to_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'conversion' AND n = 0""",
