@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0024_calls_set_by_set'),
+        ('billing', '0025_fallback_of_a_call'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
