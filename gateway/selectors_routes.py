@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, QuerySet
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group, User
@@ -162,7 +163,8 @@ def error_cases() -> list[ErrorCase]:
 
 def _told(denial: Denial, profile: str) -> tuple[int, dict[str, object], bool]:
     status = status_of(denial, profile)
-    value = error_value(denial, dialect="openai", request_id="...", profile=profile)
+    language = "zh-hans" if (get_language() or "").startswith("zh") else "en"
+    value = error_value(denial, dialect="openai", request_id="...", profile=profile, language=language)
     return status, value["error"], retries(status)
 
 
