@@ -25,6 +25,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SORT_OPERATIONS": True,
     "ENUM_NAME_OVERRIDES": {
+        "OutcomeActionEnum": "billing.models.outcomes.OutcomeRule.Action",
         "PersonStateEnum": "accounts.models.User.State",
         "GroupKindEnum": "accounts.models.Group.Kind",
         "UpstreamStateEnum": "models_catalog.models.Upstream.State",

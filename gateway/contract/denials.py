@@ -114,12 +114,6 @@ KEY_LIMIT = _denial(
     "key_limit_reached",
     gettext_noop("The allowance of this API key does not cover this call. Raise it in the portal, or use another key."),
 )
-READ_ONLY = _denial(
-    Outcome.CLIENT_ERROR,
-    405,
-    "read_only",
-    gettext_noop("Only reading is possible at this address. Change keys and limits in the portal."),
-)
 SPANS = {"total": gettext_noop("in all"), "daily": gettext_noop("a day"), "monthly": gettext_noop("a month")}
 SERVICE_UNAVAILABLE = _denial(
     Outcome.MODEL_UNAVAILABLE,

@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.models import Group, User
 from config.foundation.clock import now
+from config.foundation.outcomes import Outcome
 from gateway.contract import denials
 from gateway.contract.error_shapes import OPENAI_TYPES
 from gateway.contract.loading import load_keys
@@ -20,6 +21,9 @@ from gateway.relay.client import address_of, headers_of, presented_key
 from keys.models import ApiKey
 from keys.secrets import candidate_digests, normalise
 
+READ_ONLY = Denial(
+    Outcome.CLIENT_ERROR, 405, "read_only", "Only reading is possible at this address. Change keys and limits in the portal."
+)
 Refusal = Callable[[Denial], JsonResponse]
 
 
@@ -58,7 +62,7 @@ def for_key(refusal: Refusal) -> Callable[[Callable[..., JsonResponse]], Callabl
         @wraps(view)
         def answer(request: HttpRequest, *arguments: Any, **named: Any) -> JsonResponse:
             if request.method not in ("GET", "HEAD"):
-                response = refusal(denials.READ_ONLY)
+                response = refusal(READ_ONLY)
                 response["Allow"] = "GET"
                 return response
             found = caller_of(request)
@@ -103,7 +107,7 @@ class BadParameter(Exception):
 
     def __init__(self, name: str, wanted: str) -> None:
         super().__init__(name)
-        self.denial = Denial(denials.NO_MODEL.outcome, 400, "invalid_parameter", f"'{name}' must be {wanted}.")
+        self.denial = Denial(Outcome.CLIENT_ERROR, 400, "invalid_parameter", f"'{name}' must be {wanted}.")
 
 
 def whole_number(request: HttpRequest, name: str, default: int, lowest: int, highest: int) -> int:

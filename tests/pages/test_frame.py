@@ -12,7 +12,7 @@ from accounts.models import Group, GroupMembership, User
 from tests.pages.conftest import World
 
 SignIn = Callable[[User], Client]
-EVERYBODY = ["Home", "Calls", "Usage", "Keys", "Billing", "Statements", "Models", "Set up"]
+EVERYBODY = ["Home", "Calls", "Usage", "Keys", "Billing", "Statements", "Models", "Model health", "Set up", "Alerts", "Errors"]
 
 
 def rail(client: Client) -> list[str]:
