@@ -3,15 +3,22 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from accounts.models import Group, User
+from accounts.models import Group, GroupMembership, User
 
 DEFAULT_ZONE = "UTC"
 
 
 def zone_of(owner: User | Group) -> str:
-    """The zone an account's months and days are counted in; UTC where it has none or one that is not known."""
-    name = getattr(owner, "time_zone", "") or DEFAULT_ZONE
+    """The zone an account's months and days are counted in: a person's own, for a team that of its longest-standing owner,
+    as its spend limits have it; UTC where there is none or one that is not known."""
+    name = owner.time_zone if isinstance(owner, User) else _zone_of_team(owner)
     return name if is_zone(name) else DEFAULT_ZONE
+
+
+def _zone_of_team(team: Group) -> str:
+    owners = team.memberships.filter(team_role=GroupMembership.TeamRole.OWNER, user__is_active=True)
+    first = owners.order_by("created_at", "pk").select_related("user").first()
+    return first.user.time_zone if first else DEFAULT_ZONE
 
 
 def is_zone(name: str) -> bool:
