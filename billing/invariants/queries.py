@@ -177,38 +177,22 @@ _PARTS = "call_count, failed_count, input_tokens, cached_tokens, output_tokens, 
 
 _USAGE = (
     Invariant(
-        "usage_daily",
-        "Daily usage and what is not folded yet equal a count of the request log.",
-        f"""SELECT format('%s person %s model %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id),
-            coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
-        FROM (
-            SELECT day_on, user_id, model_name, origin, {_ROLLUP_SUM} FROM (
-                SELECT day_on, user_id, model_name, origin, {_PARTS} FROM billing_usagedaily
-                UNION ALL
-                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, model_name, origin, {_PARTS} FROM billing_usagedelta
-            ) both_parts GROUP BY 1, 2, 3, 4
-        ) r FULL JOIN (
-            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,
-                billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_COUNTED}
-            FROM billing_requestlog GROUP BY 1, 2, 3, 4
-        ) l USING (day_on, user_id, model_name, origin) WHERE {_DIFFER}""",
-    ),
-    Invariant(
         "usage_hourly",
-        "Hourly usage and what is not folded yet equal a count of the request log.",
-        f"""SELECT format('%s group %s model %s', coalesce(r.hour_at, l.hour_at), coalesce(r.group_code, l.group_code),
-            coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        "Hourly usage and what is not folded yet equal a count of the request log, cut every way.",
+        f"""SELECT format('%s %s %s', coalesce(r.hour_at, l.hour_at), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
+            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
-            SELECT hour_at, group_code, model_name, origin, {_ROLLUP_SUM} FROM (
-                SELECT hour_at, group_code, model_name, origin, {_PARTS} FROM billing_usagehourly
+            SELECT hour_at, cut, value, origin, {_ROLLUP_SUM} FROM (
+                SELECT hour_at, cut, value, origin, {_PARTS} FROM billing_usagehourly
                 UNION ALL
-                SELECT hour_at, group_code, model_name, origin, {_PARTS} FROM billing_usagedelta
+                SELECT hour_at, x.cut, x.value, origin, {_PARTS} FROM billing_usagedelta CROSS JOIN LATERAL (VALUES
+                    ('group', group_code), ('model', model_name), ('modality', modality)) x(cut, value)
             ) both_parts GROUP BY 1, 2, 3, 4
         ) r FULL JOIN (
-            SELECT billing_usage_hour(started_at) AS hour_at, group_code,
-                billing_usage_model(billed_model, asked_model, outcome) AS model_name, origin, {_COUNTED}
-            FROM billing_requestlog GROUP BY 1, 2, 3, 4
-        ) l USING (hour_at, group_code, model_name, origin) WHERE {_DIFFER}""",
+            SELECT billing_usage_hour(started_at) AS hour_at, x.cut, x.value, origin, {_COUNTED}
+            FROM billing_requestlog CROSS JOIN LATERAL (VALUES ('group', group_code), ('modality', modality),
+                ('model', billing_usage_model(billed_model, asked_model, outcome))) x(cut, value) GROUP BY 1, 2, 3, 4
+        ) l USING (hour_at, cut, value, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_keys",
@@ -225,6 +209,22 @@ _USAGE = (
             SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_COUNTED}
             FROM billing_requestlog GROUP BY 1, 2, 3
         ) l USING (day_on, key_id, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_members",
+        "Daily usage of people and what is not folded yet equal a count of the request log.",
+        f"""SELECT format('%s person %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id)),
+            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT day_on, user_id, origin, {_ROLLUP_SUM} FROM (
+                SELECT day_on, user_id, origin, {_PARTS} FROM billing_usagememberdaily
+                UNION ALL
+                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, origin, {_PARTS} FROM billing_usagedelta
+            ) both_parts GROUP BY 1, 2, 3
+        ) r FULL JOIN (
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id, origin, {_COUNTED}
+            FROM billing_requestlog GROUP BY 1, 2, 3
+        ) l USING (day_on, user_id, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_cube",
@@ -245,19 +245,6 @@ _USAGE = (
                 billing_usage_model(billed_model, asked_model, outcome) AS model_name, modality, origin, {_COUNTED}
             FROM billing_requestlog GROUP BY 1, 2, 3, 4, 5, 6, 7
         ) l USING ({_CUBE_KEYS}) WHERE {_DIFFER}""",
-    ),
-    Invariant(
-        "usage_parts",
-        "Usage by one measure is usage by every measure, added up, for every day and every measure.",
-        f"""SELECT format('%s %s %s', coalesce(r.day_on, l.day_on), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
-            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
-        FROM (
-            SELECT day_on, cut, value, origin, {_ROLLUP_SUM} FROM billing_usagepart GROUP BY 1, 2, 3, 4
-        ) r FULL JOIN (
-            SELECT day_on, x.cut, x.value, origin, {_ROLLUP_SUM} FROM billing_usagecube CROSS JOIN LATERAL (VALUES
-                ('member', user_id::text), ('group', group_code), ('model', model_name),
-                ('modality', modality)) x(cut, value) GROUP BY 1, 2, 3, 4
-        ) l USING (day_on, cut, value, origin) WHERE {_DIFFER}""",
     ),
 )
 

@@ -14,7 +14,7 @@ from billing.models.reconcile import Difference, ReconcileRun
 from billing.models.refunds import CallRefund
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
-from billing.models.usage import RequestLog, UsageCube, UsageDaily, UsageDelta, UsageHourly, UsageKeyDaily, UsagePart
+from billing.models.usage import RequestLog, UsageCube, UsageDelta, UsageHourly, UsageKeyDaily, UsageMemberDaily
 
 __all__ = [
     "IncomingPayment",
@@ -63,9 +63,8 @@ __all__ = [
     "StatementPurse",
     "StatementRun",
     "UsageCube",
-    "UsageDaily",
     "UsageDelta",
     "UsageHourly",
     "UsageKeyDaily",
-    "UsagePart",
+    "UsageMemberDaily",
 ]

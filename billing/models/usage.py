@@ -129,35 +129,23 @@ class _Rollup(models.Model):
         abstract = True
 
 
-class UsageDaily(_Rollup):
-    """Usage of a person and model per UTC day; ``user_id`` 0 stands for calls without a known person."""
-
-    day_on = models.DateField(_("day"))
-    user_id = models.BigIntegerField()
-    model_name = models.CharField(_("model"), max_length=255)
-    origin = models.CharField(_("origin"), max_length=10, default="relay")
-
-    class Meta:
-        verbose_name = _("daily usage")
-        verbose_name_plural = _("daily usage")
-        constraints = [models.UniqueConstraint(fields=["user_id", "day_on", "model_name", "origin"], name="usage_daily_once")]
-        indexes = [models.Index(fields=["day_on"], name="usage_daily_day")]
-
-
 class UsageHourly(_Rollup):
-    """Usage of a group and model per hour, over all people."""
+    """Usage of everybody per hour, cut one way at a time: the house's totals in any zone whose days begin on an hour."""
 
+    class Cut(models.TextChoices):
+        MODEL = "model", _("model")
+        GROUP = "group", _("group")
+        MODALITY = "modality", _("modality")
+
+    pk = models.CompositePrimaryKey("cut", "hour_at", "value", "origin")
+    cut = models.CharField(max_length=8, choices=Cut.choices)
     hour_at = models.DateTimeField(_("hour"))
-    group_code = models.CharField(_("group"), max_length=191, blank=True)
-    model_name = models.CharField(_("model"), max_length=255)
+    value = models.CharField(max_length=255, blank=True)
     origin = models.CharField(_("origin"), max_length=10, default="relay")
 
     class Meta:
         verbose_name = _("hourly usage")
         verbose_name_plural = _("hourly usage")
-        constraints = [
-            models.UniqueConstraint(fields=["hour_at", "group_code", "model_name", "origin"], name="usage_hourly_once")
-        ]
 
 
 class UsageKeyDaily(_Rollup):
@@ -174,13 +162,28 @@ class UsageKeyDaily(_Rollup):
         indexes = [models.Index(fields=["day_on"], name="usage_key_daily_day")]
 
 
+class UsageMemberDaily(_Rollup):
+    """Usage of a person per UTC day, over all keys and models; ``user_id`` 0 stands for calls without a known person."""
+
+    pk = models.CompositePrimaryKey("day_on", "user_id", "origin")
+    day_on = models.DateField(_("day"))
+    user_id = models.BigIntegerField()
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("daily usage of a person")
+        verbose_name_plural = _("daily usage of people")
+
+
 class UsageCube(_Rollup):
     """Usage of a person, key, group, model and modality per UTC day: what one account's pages are cut from.
 
     Ids are 0 and texts empty for what a call did not have. A day of another time zone is made of this and of the log at
-    its two ends.
+    its two ends. The day comes first in the key and in the index, so that folding writes into the pages of today only; who
+    reads names every day of the span.
     """
 
+    pk = models.CompositePrimaryKey("day_on", "user_id", "key_id", "group_code", "model_name", "modality", "origin")
     day_on = models.DateField(_("day"))
     user_id = models.BigIntegerField()
     key_id = models.BigIntegerField()
@@ -192,33 +195,4 @@ class UsageCube(_Rollup):
     class Meta:
         verbose_name = _("usage by every measure")
         verbose_name_plural = _("usage by every measure")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["user_id", "day_on", "key_id", "group_code", "model_name", "modality", "origin"],
-                name="usage_cube_once",
-            )
-        ]
-        indexes = [models.Index(fields=["key_id", "day_on"], name="usage_cube_key")]
-
-
-class UsagePart(_Rollup):
-    """Usage of everybody per UTC day, cut one way at a time, so that the house's totals need few rows."""
-
-    class Cut(models.TextChoices):
-        MEMBER = "member", _("member")
-        GROUP = "group", _("group")
-        MODEL = "model", _("model")
-        MODALITY = "modality", _("modality")
-
-    day_on = models.DateField(_("day"))
-    cut = models.CharField(max_length=8, choices=Cut.choices)
-    # The number of a person, or the text of the others.
-    value = models.CharField(max_length=255)
-    origin = models.CharField(_("origin"), max_length=10, default="relay")
-
-    class Meta:
-        verbose_name = _("usage by one measure")
-        verbose_name_plural = _("usage by one measure")
-        constraints = [
-            models.UniqueConstraint(fields=["cut", "day_on", "value", "origin"], name="usage_part_once"),
-        ]
+        indexes = [models.Index(fields=["day_on", "key_id"], name="usage_cube_day_key")]

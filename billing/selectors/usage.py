@@ -39,11 +39,11 @@ class UsageChart:
 
 
 _BY_DAY = """
-SELECT day_on, model_name, sum(call_count), sum(failed_count), sum(input_tokens), sum(cached_tokens), sum(output_tokens),
-       sum(cost_nano)
+SELECT day_on, model_name, sum(call_count)::bigint, sum(failed_count)::bigint, sum(input_tokens)::bigint,
+       sum(cached_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_nano)::bigint
 FROM (
     SELECT day_on, model_name, call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano
-    FROM billing_usagedaily WHERE user_id = %(user)s AND day_on BETWEEN %(first)s AND %(last)s
+    FROM billing_usagecube WHERE user_id = %(user)s AND day_on = ANY (%(days)s::date[])
     UNION ALL
     SELECT (hour_at AT TIME ZONE 'UTC')::date, model_name, call_count, failed_count, input_tokens, cached_tokens,
            output_tokens, cost_nano
@@ -60,21 +60,21 @@ def usage_by_day(actor: User, user: User, days: int = 30) -> UsageChart:
         raise NotFound
     last = now().astimezone(UTC).date()
     first = last - timedelta(days=max(1, min(days, 400)) - 1)
+    by_day = {first + timedelta(days=n): UsageDay(first + timedelta(days=n)) for n in range((last - first).days + 1)}
     with connection.cursor() as cursor:
-        cursor.execute(_BY_DAY, {"user": user.pk, "first": first, "last": last, **_bounds(first, last)})
+        cursor.execute(_BY_DAY, {"user": user.pk, "days": list(by_day), **_bounds(first, last)})
         rows = cursor.fetchall()
     costs: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for _day, model, calls, _failed, _input, _cached, _output, cost in rows:
         before = costs[model]
-        costs[model] = (before[0] + int(cost), before[1] + int(calls))
+        costs[model] = (before[0] + cost, before[1] + calls)
     ranked = sorted(costs, key=lambda model: (*(-x for x in costs[model]), model))
     top = set(ranked[:TOP_MODELS])
-    by_day = {first + timedelta(days=n): UsageDay(first + timedelta(days=n)) for n in range((last - first).days + 1)}
     total = UsageDay(last)
     for day, model, *figures in rows:
         name = model if model in top else OTHER
         for target in (by_day[day], total):
-            _add(target, name, [int(figure) for figure in figures])
+            _add(target, name, figures)
     names = ranked[:TOP_MODELS] + ([OTHER] if len(ranked) > TOP_MODELS else [])
     return UsageChart(list(by_day.values()), names, total)
 

@@ -1,7 +1,8 @@
 """Usage of an account or of the whole house, cut one way, over days of any time zone: each cut adds up to the ledger.
 
-Whole UTC days come from the roll-ups and what is not folded yet; the two ends, which another zone cuts out of a UTC day, come
-from the log itself. One statement, so one snapshot: nothing is counted twice or never. Amounts are nano-USD.
+Whole UTC days, or whole hours where the roll-up has them, come from the roll-ups and what is not folded yet; what another zone
+cuts out of such a day or hour comes from the log itself. One statement, so one snapshot: nothing is counted twice or never.
+Amounts are nano-USD.
 """
 
 # ruff: noqa: S608  (the parts are constants of this file)
@@ -28,12 +29,24 @@ _SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in FIGURES)
 _NAMES = ", ".join(FIGURES)
 _LOG_FIGURES = """1 AS call_count, CASE WHEN outcome <> 'ok' THEN 1 ELSE 0 END AS failed_count, input_tokens, cached_tokens,
     output_tokens, cost_nano"""
-_KEYS = "user_id, key_id, group_code, model_name, modality"
-_LOG_KEYS = """coalesce(user_id, 0) AS user_id, coalesce(key_id, 0) AS key_id, group_code,
-    billing_usage_model(billed_model, asked_model, outcome) AS model_name, modality"""
+# What the columns of the roll-ups are called in the log.
+_LOG_COLUMNS = {
+    "user_id": "coalesce(user_id, 0)",
+    "key_id": "coalesce(key_id, 0)",
+    "group_code": "group_code",
+    "model_name": "billing_usage_model(billed_model, asked_model, outcome)",
+    "modality": "modality",
+}
 # Of which column of the roll-ups a cut is made.
 COLUMNS = {"member": "user_id", "key": "key_id", "team": "key_id", "group": "group_code", "model": "model_name",
            "modality": "modality"}  # fmt: skip
+# The house's roll-ups: by UTC day, and by the hour under the name of a cut.
+_HOUSE_DAILY = {"user_id": "billing_usagememberdaily", "key_id": "billing_usagekeydaily"}
+_HOUSE_HOURLY = {"group_code": "group", "model_name": "model", "modality": "modality"}
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOURS = "hour_at >= %(inner_start)s AND hour_at < %(inner_end)s AND origin = ANY (%(origins)s)"
+_LOCAL = "(started_at AT TIME ZONE %(zone)s)::date, billing_usage_model(billed_model, asked_model, outcome)"
 CUTS = ("day", "model", "modality", "key", "group", "team", "member")
 
 
@@ -161,7 +174,7 @@ def ledger_total(actor: User, scope: Scope, period: Period) -> int:
         sql += " AND a.user_id = %(user)s"
     elif scope.team:
         sql += " AND a.group_id = %(team)s"
-    return int(_rows(sql, _values(scope, period, "here"))[0][0])
+    return int(_rows(sql, _values(scope, period, "here", _DAY))[0][0])
 
 
 def _check(actor: User, scope: Scope, period: Period) -> None:
@@ -174,19 +187,19 @@ def _check(actor: User, scope: Scope, period: Period) -> None:
     require(actor, RIGHT)
 
 
-def _values(scope: Scope, period: Period, origin: str) -> dict[str, Any]:
-    start, end = period.start, period.end
-    first = start.date() + timedelta(days=1 if start != _midnight(start) else 0)
-    last = end.date()
-    inner = first < last
+def _values(scope: Scope, period: Period, origin: str, grain: timedelta) -> dict[str, Any]:
+    """What the statements name. The inner part is made of whole hours or UTC days; without any, all comes from the log."""
+    start, end = period.start.astimezone(UTC), period.end.astimezone(UTC)
+    inner_start, inner_end = -(-(start - _EPOCH) // grain) * grain + _EPOCH, (end - _EPOCH) // grain * grain + _EPOCH
+    if inner_start >= inner_end:
+        inner_start = inner_end = end
+    days = (inner_end - inner_start) // _DAY
     return {
         "start": start,
         "end": end,
-        # Whole UTC days are [first, last); without any, everything comes from the log.
-        "first": first if inner else date.max,
-        "last": last if inner else date.max,
-        "inner_start": _utc(first) if inner else end,
-        "inner_end": _utc(last) if inner else end,
+        "inner_start": inner_start,
+        "inner_end": inner_end,
+        "days": [inner_start.date() + timedelta(days=n) for n in range(days)],
         "user": scope.user.pk if scope.user else None,
         "team": scope.team.pk if scope.team else None,
         "keys": list(ApiKey.objects.filter(team=scope.team).values_list("pk", flat=True)) if scope.team else [],
@@ -195,59 +208,55 @@ def _values(scope: Scope, period: Period, origin: str) -> dict[str, Any]:
     }
 
 
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _utc(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
 def _whose(scope: Scope) -> str:
     if scope.user:
         return "user_id = %(user)s AND "
     return "key_id = ANY (%(keys)s) AND " if scope.team else ""
 
 
-def _log(scope: Scope, span: str, keys: str = _LOG_KEYS) -> str:
+def _log(scope: Scope, span: str, keys: str) -> str:
     return f"SELECT {keys}, {_LOG_FIGURES} FROM billing_requestlog WHERE {_whose(scope)}{span} AND origin = ANY (%(origins)s)"
 
 
-def _edges(scope: Scope) -> str:
-    before = _log(scope, "started_at >= %(start)s AND started_at < %(inner_start)s")
-    after = _log(scope, "started_at >= %(inner_end)s AND started_at < %(end)s")
-    return f"{before} UNION ALL {after}"
+def _edges(scope: Scope, values: dict[str, Any], column: str) -> list[str]:
+    """The log before and after the inner part, where there is any."""
+    spans = [("start", "inner_start"), ("inner_end", "end")]
+    return [
+        _log(scope, f"started_at >= %({low})s AND started_at < %({high})s", _LOG_COLUMNS[column])
+        for low, high in spans
+        if values[low] < values[high]
+    ]
 
 
-def _pending(scope: Scope) -> str:
-    return f"""SELECT {_KEYS}, {_NAMES} FROM billing_usagedelta WHERE {_whose(scope)}hour_at >= %(inner_start)s
+def _pending(scope: Scope, columns: str) -> str:
+    return f"""SELECT {columns}, {_NAMES} FROM billing_usagedelta WHERE {_whose(scope)}hour_at >= %(inner_start)s
         AND hour_at < %(inner_end)s AND origin = ANY (%(origins)s)"""
+
+
+def _rolled(scope: Scope, column: str) -> str:
+    """The rows of the roll-up that has fewest of them for this cut."""
+    if not scope.is_all or column in _HOUSE_DAILY:
+        table = _HOUSE_DAILY[column] if scope.is_all else "billing_usagecube"
+        return f"""SELECT {column}, {_NAMES} FROM {table}
+            WHERE {_whose(scope)}day_on = ANY (%(days)s::date[]) AND origin = ANY (%(origins)s)"""
+    return f"SELECT value, {_NAMES} FROM billing_usagehourly WHERE {_HOURS} AND cut = '{_HOUSE_HOURLY[column]}'"
 
 
 def _by_value(scope: Scope, period: Period, by: str, origin: str) -> list[Line]:
     column = COLUMNS[by]
-    if scope.is_all and column == "key_id":
-        rolled = f"""SELECT key_id::text, {_NAMES} FROM billing_usagekeydaily
-            WHERE day_on >= %(first)s AND day_on < %(last)s AND origin = ANY (%(origins)s)"""
-    elif scope.is_all:
-        rolled = f"""SELECT value, {_NAMES} FROM billing_usagepart
-            WHERE cut = '{by}' AND day_on >= %(first)s AND day_on < %(last)s AND origin = ANY (%(origins)s)"""
-    else:
-        rolled = f"""SELECT {column}::text, {_NAMES} FROM billing_usagecube
-            WHERE {_whose(scope)}day_on >= %(first)s AND day_on < %(last)s AND origin = ANY (%(origins)s)"""
-    source = f"""SELECT value, {_SUMS} FROM ({rolled} UNION ALL
-        SELECT {column}::text, {_NAMES} FROM ({_pending(scope)}) pending UNION ALL
-        SELECT {column}::text, {_NAMES} FROM ({_edges(scope)}) edges) u (value, {_NAMES}) GROUP BY value"""
+    values = _values(scope, period, origin, _HOUR if scope.is_all and column in _HOUSE_HOURLY else _DAY)
+    parts = [_rolled(scope, column), _pending(scope, column), *_edges(scope, values, column)]
+    source = f"SELECT value, {_SUMS} FROM ({' UNION ALL '.join(parts)}) u (value, {_NAMES}) GROUP BY value"
     sql = {
         "member": f"SELECT value, coalesce(p.username, ''), {_NAMES} FROM ({source}) s "
-        "LEFT JOIN accounts_user p ON p.id = s.value::bigint",
+        "LEFT JOIN accounts_user p ON p.id = value",
         "key": f"SELECT value, coalesce(k.name || ' #' || k.id, ''), {_NAMES} FROM ({source}) s "
-        "LEFT JOIN keys_apikey k ON k.id = s.value::bigint",
+        "LEFT JOIN keys_apikey k ON k.id = value",
         "team": f"SELECT coalesce(g.code, ''), coalesce(max(nullif(g.name, '')), g.code, ''), {_SUMS} FROM ({source}) s "
-        "LEFT JOIN keys_apikey k ON k.id = s.value::bigint LEFT JOIN accounts_group g ON g.id = k.team_id GROUP BY g.code",
+        "LEFT JOIN keys_apikey k ON k.id = value LEFT JOIN accounts_group g ON g.id = k.team_id GROUP BY g.code",
     }.get(by, f"SELECT value, value, {_NAMES} FROM ({source}) s")
-    rows = _rows(f"{sql} ORDER BY cost_nano DESC, call_count DESC, 2, 1", _values(scope, period, origin))
-    return [Line(str(row[0]), str(row[1]), *(int(figure) for figure in row[2:])) for row in rows]
+    rows = _rows(f"{sql} ORDER BY cost_nano DESC, call_count DESC, 2, 1", values)
+    return [Line(str(row[0]), str(row[1]), *row[2:]) for row in rows]
 
 
 def _by_day(scope: Scope, period: Period, origin: str) -> list[Line]:
@@ -259,28 +268,41 @@ def _by_day(scope: Scope, period: Period, origin: str) -> list[Line]:
 
 def _day_rows(scope: Scope, period: Period, origin: str, *, with_model: bool) -> list[tuple[Any, ...]]:
     """(day[, model], figures): from the roll-ups where their grain allows it, from the log where it does not."""
-    values = _values(scope, period, origin)
-    local = """(started_at AT TIME ZONE %(zone)s)::date AS day,
-        billing_usage_model(billed_model, asked_model, outcome) AS model_name"""
-    if period.start == _midnight(period.start) and all(start_of(day, period.zone) == _utc(day) for day in period.days()):
-        rolled = "billing_usagehourly" if scope.is_all else "billing_usagecube"
-        day = "(hour_at AT TIME ZONE 'UTC')::date" if scope.is_all else "day_on"
-        span = "hour_at >= %(start)s AND hour_at < %(end)s" if scope.is_all else "day_on >= %(first)s AND day_on < %(last)s"
-        source = f"""SELECT {day} AS day, model_name, {_NAMES} FROM {rolled}
-            WHERE {_whose(scope)}{span} AND origin = ANY (%(origins)s) UNION ALL
-            SELECT (hour_at AT TIME ZONE 'UTC')::date, model_name, {_NAMES} FROM billing_usagedelta
-            WHERE {_whose(scope)}hour_at >= %(start)s AND hour_at < %(end)s AND origin = ANY (%(origins)s)"""
-    elif scope.is_all and all(start_of(day, period.zone).minute == 0 for day in [*period.days(), period.last]):
-        source = " UNION ALL ".join(
-            f"""SELECT (hour_at AT TIME ZONE %(zone)s)::date AS day, model_name, {_NAMES} FROM {table}
-            WHERE hour_at >= %(start)s AND hour_at < %(end)s AND origin = ANY (%(origins)s)"""
-            for table in ("billing_usagehourly", "billing_usagedelta")
-        )
+    borders = [start_of(day, period.zone).astimezone(UTC) for day in [*period.days(), period.last + _DAY]]
+    if scope.is_all:
+        values = _values(scope, period, origin, _HOUR)
+        source = _house_days(borders, values)
+    elif all((border - _EPOCH) % _DAY == timedelta(0) for border in borders):
+        values = _values(scope, period, origin, _DAY)
+        pending = _pending(scope, "(hour_at AT TIME ZONE 'UTC')::date, model_name")
+        source = f"""SELECT day_on, model_name, {_NAMES} FROM billing_usagecube
+            WHERE {_whose(scope)}day_on = ANY (%(days)s::date[]) AND origin = ANY (%(origins)s) UNION ALL {pending}"""
     else:
-        source = _log(scope, "started_at >= %(start)s AND started_at < %(end)s", local)
+        values = _values(scope, period, origin, _DAY)
+        source = _log(scope, "started_at >= %(start)s AND started_at < %(end)s", _LOCAL)
     names = "day, model_name" if with_model else "day"
-    rows = _rows(f"SELECT {names}, {_SUMS} FROM ({source}) u GROUP BY {names}", values)
-    return [(*row[: 2 if with_model else 1], *(int(figure) for figure in row[2 if with_model else 1 :])) for row in rows]
+    return _rows(f"SELECT {names}, {_SUMS} FROM ({source}) u (day, model_name, {_NAMES}) GROUP BY {names}", values)
+
+
+def _house_days(borders: list[datetime], values: dict[str, Any]) -> str:
+    """Hours by the zone's days, but for hours in which a day begins: those come from the log."""
+    cut = sorted({border - (border - _EPOCH) % _HOUR for border in borders if (border - _EPOCH) % _HOUR})
+    hour = "(hour_at AT TIME ZONE %(zone)s)::date"
+    whole = "AND hour_at <> ALL (%(cut)s::timestamptz[])" if cut else ""
+    parts = [
+        f"SELECT {hour}, value, {_NAMES} FROM billing_usagehourly WHERE {_HOURS} AND cut = 'model' {whole}",
+        f"SELECT {hour}, model_name, {_NAMES} FROM billing_usagedelta WHERE {_HOURS} {whole}",
+    ]
+    if cut:
+        values["cut"] = cut
+        values["low"] = [max(at, values["start"]) for at in cut]
+        values["high"] = [min(at + _HOUR, values["end"]) for at in cut]
+        parts.append(
+            f"""SELECT e.* FROM unnest(%(low)s::timestamptz[], %(high)s::timestamptz[]) span (low, high) CROSS JOIN LATERAL (
+            SELECT {_LOCAL}, {_LOG_FIGURES} FROM billing_requestlog
+            WHERE started_at >= low AND started_at < high AND origin = ANY (%(origins)s)) e"""
+        )
+    return " UNION ALL ".join(parts)
 
 
 def _rows(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -141,9 +141,9 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "portal@example.org")
 # How long a call may hold money before the sweeper gives it back, in seconds.
 HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
 # How many days after its hold ran out the end of a call is still charged; later it goes to the desk. The ledger's functions
-# read it from the connection.
+# read it from the connection. Compiling a plan takes longer than any query of a page runs.
 LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)
-DATABASES["default"]["OPTIONS"]["options"] = f"-c portal.late_event_days={LATE_EVENT_DAYS}"
+DATABASES["default"]["OPTIONS"]["options"] = f"-c portal.late_event_days={LATE_EVENT_DAYS} -c jit=off"
 UPSTREAM_TIMEOUT_SECONDS = env.number("UPSTREAM_TIMEOUT_SECONDS", 600)
 # Paying by card: "" is off, "stripe" is Stripe Checkout. The web hook is <PUBLIC_URL>/payments/webhooks/stripe/.
 PAYMENT_PROVIDER = env.text("PAYMENT_PROVIDER", "")

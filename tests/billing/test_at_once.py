@@ -21,7 +21,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
-from billing.models import Hold, LedgerEntry, RequestLog, UsageDaily, UsageDelta
+from billing.models import Hold, LedgerEntry, RequestLog, UsageCube, UsageDelta
 from billing.services import ledger, usage
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
@@ -128,8 +128,8 @@ def test_two_workers_fold_each_count_once(pool: ConnectionPool[Any]) -> None:
     done = run_in_threads([lambda: fold_until_empty(7) for _ in range(2)])
     assert sum(done) == 200
     assert UsageDelta.objects.count() == 0
-    assert sum(UsageDaily.objects.values_list("call_count", flat=True)) == 200
-    assert sum(UsageDaily.objects.values_list("cost_nano", flat=True)) == 600
+    assert sum(UsageCube.objects.values_list("call_count", flat=True)) == 200
+    assert sum(UsageCube.objects.values_list("cost_nano", flat=True)) == 600
     assert broken() == {}
 
 

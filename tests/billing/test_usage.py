@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from accounts.models import Role, User
-from billing.models import RequestLog, UsageDaily, UsageDelta, UsageHourly
+from billing.models import RequestLog, UsageCube, UsageDelta, UsageHourly, UsageMemberDaily
 from billing.selectors import usage_by_day
 from billing.services import ledger, partitions, usage
 from config.foundation.errors import NotFound
@@ -30,11 +30,11 @@ def call_at(user: User, moment: datetime, cost: int, *, key: Any = None, **log: 
 
 def daily() -> list[tuple[Any, ...]]:
     fields = ("day_on", "user_id", "model_name", "origin", "call_count", "failed_count", "input_tokens", "cost_nano")
-    return sorted(UsageDaily.objects.values_list(*fields))
+    return sorted(UsageCube.objects.values_list(*fields))
 
 
 def hourly() -> list[tuple[Any, ...]]:
-    fields = ("hour_at", "group_code", "model_name", "origin", "call_count", "failed_count", "output_tokens", "cost_nano")
+    fields = ("hour_at", "cut", "value", "origin", "call_count", "failed_count", "output_tokens", "cost_nano")
     return sorted(UsageHourly.objects.values_list(*fields))
 
 
@@ -56,9 +56,11 @@ def test_folding_in_any_steps_equals_a_recount() -> None:
     folded = daily(), hourly()
     assert UsageDelta.objects.count() == 0
     first, last = (NOON - timedelta(days=12)).date(), NOON.date()
-    UsageDaily.objects.all().delete()
-    UsageHourly.objects.filter(pk__in=UsageHourly.objects.values("pk")[:3]).update(cost_nano=7)
-    UsageHourly.objects.create(hour_at=NOON.replace(minute=0), group_code="ghost", model_name="ghost", call_count=5)
+    UsageCube.objects.all().delete()
+    UsageHourly.objects.filter(cut="group").update(cost_nano=7)
+    UsageHourly.objects.create(hour_at=NOON.replace(minute=0), cut="model", value="ghost", call_count=5)
+    UsageMemberDaily.objects.update(call_count=99)
+    assert set(broken()) == {"usage_cube", "usage_hourly", "usage_members"}
     assert usage.recount(first, last) == 40
     assert (daily(), hourly()) == folded
     assert broken() == {}

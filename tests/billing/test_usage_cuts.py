@@ -14,7 +14,7 @@ from django.test import Client
 from openpyxl import load_workbook
 
 from accounts.models import Group, GroupMembership, Role, User
-from billing.models import LedgerEntry, RequestLog, UsageCube, UsageDelta, UsagePart
+from billing.models import LedgerEntry, RequestLog, UsageCube, UsageDelta, UsageHourly, UsageKeyDaily, UsageMemberDaily
 from billing.selectors.usage_cuts import CUTS, Period, Scope, ledger_total, scope_for, usage_chart, usage_report
 from billing.services import ledger, partitions, usage
 from billing.statements.months import start_of
@@ -137,26 +137,30 @@ def test_R029_days_are_days_of_the_zone(busy: tuple[User, User, Group]) -> None:
     ) == timedelta(hours=25)
 
 
+def rolled_up() -> list[list[Any]]:
+    """Every row of every roll-up."""
+    cube = ("day_on", "user_id", "key_id", "group_code", "model_name", "modality", "origin", "call_count", "cost_nano")
+    return [
+        sorted(UsageCube.objects.values_list(*cube)),
+        sorted(UsageHourly.objects.values_list("hour_at", "cut", "value", "origin", "call_count", "cost_nano")),
+        sorted(UsageKeyDaily.objects.values_list("day_on", "key_id", "origin", "call_count", "cost_nano")),
+        sorted(UsageMemberDaily.objects.values_list("day_on", "user_id", "origin", "call_count", "cost_nano")),
+    ]
+
+
 @time_machine.travel(NOW, tick=False)
 def test_R029_folded_in_any_steps_equals_a_recount_and_running_it_again_changes_nothing(busy: Any) -> None:
     while usage.fold_usage(limit=17):
         pass
-    fields = ("day_on", "user_id", "key_id", "group_code", "model_name", "modality", "origin", "call_count", "cost_nano")
-    folded = (
-        sorted(UsageCube.objects.values_list(*fields)),
-        sorted(UsagePart.objects.values_list("day_on", "cut", "value", "cost_nano")),
-    )
-    UsageCube.objects.filter(pk__in=UsageCube.objects.values("pk")[:9]).delete()
-    UsagePart.objects.filter(pk__in=UsagePart.objects.values("pk")[:9]).update(cost_nano=7, call_count=99)
-    UsagePart.objects.create(day_on=FIRST, cut="model", value="ghost", call_count=5)
-    assert set(broken(NOW)) == {"usage_cube", "usage_parts"}
+    folded = rolled_up()
+    UsageCube.objects.filter(group_code="g0", model_name="m3").delete()
+    UsageMemberDaily.objects.filter(day_on=LAST).update(cost_nano=7, call_count=99)
+    UsageKeyDaily.objects.filter(day_on=LAST).update(cost_nano=8, call_count=98)
+    UsageHourly.objects.create(hour_at=NOW, cut="model", value="ghost", call_count=5)
+    assert set(broken(NOW)) == {"usage_cube", "usage_members", "usage_keys", "usage_hourly"}
     for _again in range(2):
         call_command("usage_recount", "--until", "2026-11-30", stdout=io.StringIO())
-        counted = (
-            sorted(UsageCube.objects.values_list(*fields)),
-            sorted(UsagePart.objects.values_list("day_on", "cut", "value", "cost_nano")),
-        )
-        assert counted == folded
+        assert rolled_up() == folded
     assert broken(NOW) == {}
 
 

@@ -58,7 +58,8 @@ _RECENT = (
         """SELECT format('%s', coalesce(r.hour_at, l.hour_at)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
             SELECT hour_at, sum(call_count) AS c, sum(cost_nano) AS n FROM (
-                SELECT hour_at, call_count, cost_nano FROM billing_usagehourly WHERE hour_at >= %(since)s::timestamptz
+                SELECT hour_at, call_count, cost_nano FROM billing_usagehourly
+                WHERE cut = 'model' AND hour_at >= %(since)s::timestamptz
                 UNION ALL
                 SELECT hour_at, call_count, cost_nano FROM billing_usagedelta WHERE hour_at >= %(since)s::timestamptz
             ) parts GROUP BY 1
