@@ -1,4 +1,8 @@
-"""Runs every benchmark in turn: ``python -m bench [name ...]``. Each is bounded in count and time and uses loopback only."""
+"""Runs every benchmark in turn: ``python -m bench [name ...] [--option value ...]``; ``make bench ARGS="..."`` does the same.
+
+Each is bounded in count and time and uses loopback only. Options go to every benchmark named before them:
+``usage_rollup usage_pages --rows 1000000``; ``name --help`` lists them.
+"""
 
 import subprocess
 import sys
@@ -6,14 +10,20 @@ import time
 
 SCRIPTS = {
     "ledger": "hold and settle pairs beside the raw SQL floor",
-    "usage_pages": "usage pages, roll-up and call lists over ten million rows",
+    "usage_rollup": "usage folded beside a raw GROUP BY, and counted again, over ten million rows",
+    "usage_pages": "usage pages and call lists over ten million rows",
     "call_lists": "pages of calls, usage and ledger over a million rows",
     "relay": "charged calls beside the demo upstream called directly",
     "import_rows": "log rows imported beside a raw COPY of the same rows",
 }
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
+    at = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
+    names, options = words[:at], words[at:]
+    if options and not names:
+        print("options are for a benchmark that is named", file=sys.stderr)
+        return 2
     unknown = [name for name in names if name not in SCRIPTS]
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(SCRIPTS)}", file=sys.stderr)
@@ -22,7 +32,7 @@ def main(names: list[str]) -> int:
     for name in names or SCRIPTS:
         print(f"\n== {name}: {SCRIPTS[name]}", flush=True)
         began = time.monotonic()
-        if subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", f"bench.{name}", *options], check=False).returncode:
             failed.append(name)
         print(f"   ({time.monotonic() - began:.0f} s)", flush=True)
     if failed:

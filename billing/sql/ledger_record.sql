@@ -362,10 +362,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count, failed_count,
-        input_tokens, cached_tokens, output_tokens, cost_nano)
+    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+        failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
     VALUES (billing_usage_hour(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
-        billing_usage_model(l.billed_model, l.asked_model, l.outcome), 'relay', 1,
+        billing_usage_model(l.billed_model, l.asked_model, l.outcome), l.modality, 'relay', 1,
         CASE WHEN l.outcome <> 'ok' THEN 1 ELSE 0 END, l.input_tokens, l.cached_tokens, l.output_tokens, cost);
     UPDATE billing_hold x
     SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
