@@ -6,21 +6,27 @@ people and staff ask for them. Makes a database of its own and removes it. ``--r
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection
+import django
 
-from accounts.models import Group, GroupMembership, Role, User
-from bench.ledger import own_database
-from bench.usage_rows import DAYS, KEYS, fill, parser, run
-from billing.models import RequestLog
-from billing.selectors import CallFilters, Period, Scope, calls_for, usage_by_day, usage_chart, usage_report
-from billing.services import usage
-from config.foundation.ids import uuid7
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
+django.setup()
+
+from django.db import connection  # noqa: E402
+
+from accounts.models import Group, GroupMembership, Role, User  # noqa: E402
+from bench.ledger import own_database  # noqa: E402
+from bench.usage_rows import DAYS, KEYS, fill, parser, run  # noqa: E402
+from billing.models import RequestLog  # noqa: E402
+from billing.selectors import CallFilters, Period, Scope, calls_for, usage_by_day, usage_chart, usage_report  # noqa: E402
+from billing.services import usage  # noqa: E402
+from config.foundation.ids import uuid7  # noqa: E402
 
 PLANS = False
 
@@ -116,6 +122,7 @@ def main(options: argparse.Namespace) -> None:
             """SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class
             WHERE relname LIKE 'billing\\_usage%' AND relkind = 'r' ORDER BY 1"""
         )
+        print(f"load {os.getloadavg()[0]:.1f}")
         print("sizes: " + ", ".join(f"{name} {size}" for name, size in sizes))
 
 

@@ -7,9 +7,12 @@ Makes a database of its own and removes it.
 """
 
 import argparse
+import os
 import statistics
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import Sum
 
 from bench.ledger import own_database
 from bench.usage_rows import DAYS, fill, parser, run, timed
@@ -21,8 +24,9 @@ INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name
     input_tokens, cached_tokens, output_tokens, cost_nano)
 SELECT billing_usage_hour(started_at), user_id, key_id, group_code, billed_model, modality, origin, 1,
     CASE WHEN outcome <> 'ok' THEN 1 ELSE 0 END, input_tokens, cached_tokens, output_tokens, cost_nano
-FROM billing_requestlog ORDER BY started_at DESC OFFSET %(skip)s LIMIT %(new)s
+FROM billing_requestlog WHERE started_at >= %(since)s ORDER BY started_at OFFSET %(skip)s LIMIT %(batch)s
 """
+NEWEST = "SELECT started_at FROM billing_requestlog ORDER BY started_at DESC OFFSET %s LIMIT 1"
 # The least a roll-up can cost: one aggregate of the same rows into one table without any index.
 RAW = """
 CREATE TABLE bench_rollup AS SELECT hour_at, user_id, key_id, group_code, model_name, modality, sum(call_count) AS calls,
@@ -31,11 +35,12 @@ FROM billing_usagedelta GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
-def fold(new: int, batch: int) -> None:
-    """Each batch is written, added up once into a plain table, and folded."""
+def fold(since: datetime, new: int, batch: int) -> None:
+    """The calls since then, oldest first: each batch is written, added up once into a plain table, and folded."""
     ratios, raw_took, fold_took = [], 0.0, 0.0
     for skip in range(0, new, batch):
-        run(DELTAS, {"skip": skip, "new": batch})
+        run(DELTAS, {"since": since, "skip": skip, "batch": batch})
+        run("VACUUM ANALYZE billing_usagedelta")
         raw = timed(RAW)
         run("DROP TABLE bench_rollup")
         began = time.perf_counter()
@@ -47,36 +52,37 @@ def fold(new: int, batch: int) -> None:
     print(
         f"{new:,} new rows folded into every roll-up, {batch:,} at a time: {fold_took:.1f} s ({new / fold_took:,.0f}/s); raw "
         f"GROUP BY into one plain table: {raw_took:.1f} s ({new / raw_took:,.0f}/s); ratio {raw_took / fold_took:.2f} "
-        f"(median of batches {statistics.median(ratios):.2f})",
+        f"(median of batches {statistics.median(ratios):.2f}); load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
 
 
-def recount(rows: int, until: datetime, name: str) -> None:
+def recount(days: list[date], name: str) -> int:
     """Day by day, as ``manage.py usage_recount`` does it."""
     began = time.perf_counter()
-    calls = 0
-    for back in range(DAYS, -1, -1):
-        day = datetime.fromtimestamp(until.timestamp() - 86400 * back, UTC).date()
-        calls += usage.recount(day, day)
+    calls = sum(usage.recount(day, day) for day in days)
     took = time.perf_counter() - began
-    assert calls == rows, (calls, rows)
-    print(f"every roll-up counted {name}: {took:.1f} s ({rows / took:,.0f} calls/s)", flush=True)
+    print(f"{calls:,} calls counted {name}: {took:.1f} s ({calls / took:,.0f}/s); load {os.getloadavg()[0]:.1f}", flush=True)
+    return calls
 
 
 def main(options: argparse.Namespace) -> None:
     with own_database():
         until = datetime.now(UTC)
         fill(options.rows, until)
-        recount(options.rows, until, "from the log into empty tables")
-        recount(options.rows, until, "again over what is there")
+        days = [(until - timedelta(days=back)).date() for back in range(DAYS, -1, -1)]
+        newest = run(NEWEST, [min(options.new or options.rows // 10, options.rows - 1)])[0][0]
+        since = datetime(newest.year, newest.month, newest.day, tzinfo=UTC) + timedelta(days=1)
+        counted = recount([day for day in days if day < since.date()], "into empty roll-ups")
         run("VACUUM ANALYZE")
-        fold(min(options.new, options.rows), options.batch)
-        print(f"{UsageCube.objects.count():,} rows of the finest roll-up", flush=True)
+        fold(since, options.rows - counted, options.batch)
+        folded = UsageCube.objects.aggregate(calls=Sum("call_count"))["calls"]
+        assert folded == options.rows == recount(days, "again over what is there"), folded
+        print(f"{UsageCube.objects.count():,} rows of the finest roll-up")
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
-    arguments.add_argument("--new", type=int, default=500_000, help="rows to fold, %(default)s if not said")
+    arguments.add_argument("--new", type=int, default=0, help="about how many rows to fold, a tenth of all if not said")
     arguments.add_argument("--batch", type=int, default=50_000, help="rows folded at a time, %(default)s if not said")
     main(arguments.parse_args())

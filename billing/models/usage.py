@@ -151,6 +151,7 @@ class UsageHourly(_Rollup):
 class UsageKeyDaily(_Rollup):
     """Usage of a key per UTC day, over all models; ``key_id`` 0 stands for calls without a known key."""
 
+    pk = models.CompositePrimaryKey("key_id", "day_on", "origin")
     day_on = models.DateField(_("day"))
     key_id = models.BigIntegerField()
     origin = models.CharField(_("origin"), max_length=10, default="relay")
@@ -158,7 +159,6 @@ class UsageKeyDaily(_Rollup):
     class Meta:
         verbose_name = _("daily usage of a key")
         verbose_name_plural = _("daily usage of keys")
-        constraints = [models.UniqueConstraint(fields=["key_id", "day_on", "origin"], name="usage_key_daily_once")]
         indexes = [models.Index(fields=["day_on"], name="usage_key_daily_day")]
 
 

@@ -39,8 +39,8 @@ class UsageChart:
 
 
 _BY_DAY = """
-SELECT day_on, model_name, sum(call_count)::bigint, sum(failed_count)::bigint, sum(input_tokens)::bigint,
-       sum(cached_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_nano)::bigint
+SELECT day_on, model_name, billing_sum(call_count), billing_sum(failed_count), billing_sum(input_tokens),
+       billing_sum(cached_tokens), billing_sum(output_tokens), billing_sum(cost_nano)
 FROM (
     SELECT day_on, model_name, call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano
     FROM billing_usagecube WHERE user_id = %(user)s AND day_on = ANY (%(days)s::date[])

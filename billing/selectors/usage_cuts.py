@@ -25,7 +25,7 @@ RIGHT = "calls.search"
 MOST_DAYS = 400
 FIGURES = ("call_count", "failed_count", "input_tokens", "cached_tokens", "output_tokens", "cost_nano")
 ORIGINS = {"here": ["relay"], "old": ["imported"], "both": ["relay", "imported"]}
-_SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in FIGURES)
+_SUMS = ", ".join(f"billing_sum({name}) AS {name}" for name in FIGURES)
 _NAMES = ", ".join(FIGURES)
 _LOG_FIGURES = """1 AS call_count, CASE WHEN outcome <> 'ok' THEN 1 ELSE 0 END AS failed_count, input_tokens, cached_tokens,
     output_tokens, cost_nano"""

@@ -1,79 +1,80 @@
 """Roll-ups of the request log: folding what calls added, and counting again from the log.
 
-Both begin with rows of one hour, person, key, group, model, modality and origin, add them up once for each roll-up, and put
-all roll-ups in one transaction, so that none is ahead of another.
+Both take rows of one hour, person, key, group, model, modality and origin into a temporary table, add them up once for each
+roll-up, and put all roll-ups in one transaction, so that none is ahead of another.
 """
 
 # ruff: noqa: S608  (the parts are constants)
 
 from datetime import date
+from typing import Any
 
 from django.db import connection, transaction
 
 # Only one worker folds or counts at a time; who comes second has nothing to do.
 _LOCK = "hashtext('billing_usage')"
-# Enough to add up a whole round in memory; it is given back at the end of the transaction.
-_MEMORY = "SET LOCAL work_mem = '128MB'"
+# Enough to add up a whole round in memory, and each row found by its key, however large the roll-up is by then.
+_SETTINGS = "SET LOCAL work_mem = '128MB'; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 _NAMES = ("call_count", "failed_count", "input_tokens", "cached_tokens", "output_tokens", "cost_nano")
 _FIGURES = ", ".join(_NAMES)
-# The sum of bigint is numeric, which is slow to add up again.
-_SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in _NAMES)
-_CUBE = "day_on, user_id, key_id, group_code, model_name, modality, origin"
-_HOUR = f"hour_at, {_CUBE.removeprefix('day_on, ')}"
-# Each roll-up: the columns its rows are unique by, and these rows out of ``cube`` or ``source``.
+_SUMS = ", ".join(f"billing_sum({name}) AS {name}" for name in _NAMES)
+_KEYS = "user_id, key_id, group_code, model_name, modality, origin"
+_DAY = "(hour_at AT TIME ZONE 'UTC')::date AS day_on"
+# Each roll-up: the columns its rows are unique by, and these rows out of a round.
 _ROLLUPS = {
-    "usagecube": (_CUBE, f"SELECT {_CUBE}, {_FIGURES} FROM cube"),
+    "usagecube": (
+        f"day_on, {_KEYS}",
+        f"SELECT {_DAY}, {_KEYS}, {_SUMS} FROM billing_usage_round GROUP BY 1, 2, 3, 4, 5, 6, 7",
+    ),
     "usagekeydaily": (
         "day_on, key_id, origin",
-        f"SELECT day_on, key_id, origin, {_SUMS} FROM cube GROUP BY day_on, key_id, origin",
+        f"SELECT {_DAY}, key_id, origin, {_SUMS} FROM billing_usage_round GROUP BY 1, 2, 3",
     ),
     "usagememberdaily": (
         "day_on, user_id, origin",
-        f"SELECT day_on, user_id, origin, {_SUMS} FROM cube GROUP BY day_on, user_id, origin",
+        f"SELECT {_DAY}, user_id, origin, {_SUMS} FROM billing_usage_round GROUP BY 1, 2, 3",
     ),
     "usagehourly": (
         "cut, hour_at, value, origin",
         f"""SELECT CASE WHEN GROUPING(model_name) = 0 THEN 'model' WHEN GROUPING(group_code) = 0 THEN 'group'
-            ELSE 'modality' END, hour_at, coalesce(model_name, group_code, modality), origin, {_SUMS}
-        FROM source GROUP BY hour_at, origin, GROUPING SETS ((model_name), (group_code), (modality))""",
+            ELSE 'modality' END AS cut, hour_at, coalesce(model_name, group_code, modality) AS value, origin, {_SUMS}
+        FROM billing_usage_round GROUP BY hour_at, origin, GROUPING SETS ((model_name), (group_code), (modality))""",
     ),
 }
-_DAYS = f"""SELECT (hour_at AT TIME ZONE 'UTC')::date AS day_on, {_CUBE.removeprefix("day_on, ")}, {_SUMS}
-    FROM source GROUP BY 1, 2, 3, 4, 5, 6, 7"""
 
 
-def _puts() -> str:
-    """One INSERT for each roll-up that adds to the rows that are there, as parts of a WITH."""
-    return ", ".join(
-        f"""put_{table} AS (
-    INSERT INTO billing_{table} AS t ({columns}, {_FIGURES}) {rows}
-    ON CONFLICT ({columns}) DO UPDATE SET {", ".join(f"{name} = t.{name} + EXCLUDED.{name}" for name in _NAMES)}
-)"""
-        for table, (columns, rows) in _ROLLUPS.items()
-    )
+def _merge(table: str, columns: str, rows: str) -> str:
+    """Adds to the rows that are there. Cheaper than ON CONFLICT, and safe because of the lock."""
+    same = " AND ".join(f"t.{name} = n.{name}" for name in columns.split(", "))
+    plus = ", ".join(f"{name} = t.{name} + n.{name}" for name in _NAMES)
+    new = ", ".join(f"n.{name}" for name in (*columns.split(", "), *_NAMES))
+    return f"""MERGE INTO billing_{table} t USING ({rows}) n ON {same}
+        WHEN MATCHED THEN UPDATE SET {plus} WHEN NOT MATCHED THEN INSERT ({columns}, {_FIGURES}) VALUES ({new})"""
 
 
+_ADD = [_merge(table, *parts) for table, parts in _ROLLUPS.items()]
+_PUT = [f"INSERT INTO billing_{table} ({columns}, {_FIGURES}) {rows}" for table, (columns, rows) in _ROLLUPS.items()]
+
+# Kept by the connection, so that folding every few seconds does not fill the catalogue.
+_MAKE = f"""CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_round ON COMMIT DELETE ROWS AS
+    SELECT hour_at, {_KEYS}, {_FIGURES} FROM billing_usagedelta WITH NO DATA"""
 _LAST = "SELECT max(id) FROM (SELECT id FROM billing_usagedelta ORDER BY id LIMIT %s) oldest"
-_FOLD = f"""
-WITH source AS MATERIALIZED (
-    DELETE FROM billing_usagedelta WHERE id <= %s RETURNING {_HOUR}, {_FIGURES}
-), cube AS MATERIALIZED ({_DAYS}), {_puts()}
-SELECT count(*) FROM source
+_TAKE = f"""
+WITH gone AS (DELETE FROM billing_usagedelta WHERE id <= %s RETURNING hour_at, {_KEYS}, {_FIGURES})
+INSERT INTO billing_usage_round (hour_at, {_KEYS}, {_FIGURES}) SELECT * FROM gone
 """
-
-_MAKE = f"""CREATE TEMPORARY TABLE billing_recounted ON COMMIT DROP AS
-    SELECT {_HOUR}, {_FIGURES} FROM billing_usagedelta WITH NO DATA"""
 # One statement, so one snapshot: a call that ends meanwhile is either in the log that is counted and its pending count is
 # removed, or in neither and its pending count is folded later.
 _COUNT = f"""
 WITH gone AS (
     DELETE FROM billing_usagedelta WHERE hour_at >= %(start)s AND hour_at < %(end)s
 )
-INSERT INTO billing_recounted ({_HOUR}, {_FIGURES})
+INSERT INTO billing_usage_round (hour_at, {_KEYS}, {_FIGURES})
 SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
     billing_usage_model(billed_model, asked_model, outcome), modality, origin, count(*),
-    count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
+    count(*) FILTER (WHERE outcome <> 'ok'), billing_sum(input_tokens), billing_sum(cached_tokens),
+    billing_sum(output_tokens), billing_sum(cost_nano)
 FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 _CLEAR = (
@@ -83,10 +84,6 @@ _CLEAR = (
     """DELETE FROM billing_usagehourly WHERE cut IN ('model', 'group', 'modality')
         AND hour_at >= %(start)s AND hour_at < %(end)s""",
 )
-_PUT_COUNTED = f"""
-WITH source AS (SELECT * FROM billing_recounted), cube AS MATERIALIZED ({_DAYS}), {_puts()}
-SELECT coalesce(sum(call_count), 0) FROM source
-"""
 
 
 def fold_usage(limit: int = 20_000) -> int:
@@ -99,9 +96,12 @@ def fold_usage(limit: int = 20_000) -> int:
         last = cursor.fetchone()[0]
         if last is None:
             return 0
-        cursor.execute(_MEMORY)
-        cursor.execute(_FOLD, [last])
-        return int(cursor.fetchone()[0])
+        _begin_round(cursor)
+        cursor.execute(_TAKE, [last])
+        moved = int(cursor.rowcount)
+        for add in _ADD:
+            cursor.execute(add)
+        return moved
 
 
 def recount(first: date, last: date) -> int:
@@ -109,15 +109,21 @@ def recount(first: date, last: date) -> int:
     between = bounds(first, last)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        cursor.execute(_MEMORY)
-        cursor.execute(_MAKE)
+        _begin_round(cursor)
         cursor.execute(_COUNT, between)
         for clear in _CLEAR:
             cursor.execute(clear, between)
-        cursor.execute(_PUT_COUNTED)
-        calls = int(cursor.fetchone()[0])
-        cursor.execute("DROP TABLE billing_recounted")
-        return calls
+        for put in _PUT:
+            cursor.execute(put)
+        cursor.execute("SELECT coalesce(sum(call_count), 0) FROM billing_usage_round")
+        return int(cursor.fetchone()[0])
+
+
+def _begin_round(cursor: Any) -> None:
+    """An empty table of this connection, also within a transaction that has had a round."""
+    cursor.execute(_SETTINGS)
+    cursor.execute(_MAKE)
+    cursor.execute("DELETE FROM billing_usage_round")
 
 
 def bounds(first: date, last: date) -> dict[str, date | str]:
