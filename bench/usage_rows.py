@@ -1,6 +1,6 @@
 """The rows that the benchmarks of usage read: many calls of many people, as skewed as traffic is.
 
-``--rows`` says how many (10,000,000 is the headline; a million takes a tenth of the time and about 1 GB of disk).
+``--rows`` says how many; 10,000,000 is the headline.
 """
 
 import argparse
