@@ -102,7 +102,7 @@ class Slack:
 
 
 def slack_of(wave: Wave) -> Slack:
-    """The slack of a wave as its page states it; see docs/decisions/0012-late-spend.md."""
+    """The slack of a wave as its page states it; see docs/decisions/0015-late-spend.md."""
     source = wave.plan.source
     people = wave.members.filter(state=WaveMember.State.SWITCHED).values("user_id")
     spends = LateSpend.objects.filter(source=source, user_id__in=people)
