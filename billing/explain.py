@@ -55,6 +55,40 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The key is paused: its spend rose far above its own usual."),
         gettext_lazy("Look at the alert with its calls. If the spend is meant, resume the key on its page with one click."),
     ),
+    "not_found": Reason(
+        gettext_lazy("There is nothing at the address that was called."),
+        gettext_lazy(
+            "Compare the base URL with the card of the client on the page Set up: often /v1 is missing or there twice."
+        ),
+    ),
+    "request_too_large": Reason(
+        gettext_lazy("The request was larger than the entry takes."),
+        gettext_lazy("Send less text or smaller files, or attachments by address."),
+    ),
+    "invalid_json": Reason(
+        gettext_lazy("The body of the request could not be read as JSON."),
+        gettext_lazy("Look at what the client sends; a library makes such bodies right."),
+    ),
+    "invalid_form": Reason(
+        gettext_lazy("The form with the files could not be read."),
+        gettext_lazy("Name each field once and send the form as the client's library makes it."),
+    ),
+    "background_not_supported": Reason(
+        gettext_lazy("Responses in the background are not served here."),
+        gettext_lazy("Leave “background” out of the request."),
+    ),
+    "realtime_not_supported": Reason(
+        gettext_lazy("Realtime sessions are not served here."),
+        gettext_lazy("Use chat completions or the addresses for sound instead."),
+    ),
+    "old_entry_failed": Reason(
+        gettext_lazy("The old entry, where the key still belongs, did not answer or failed."),
+        gettext_lazy("Call again; if it stays, ask the operators whether the old entry runs."),
+    ),
+    "old_entry_timeout": Reason(
+        gettext_lazy("The old entry, where the key still belongs, did not answer in time."),
+        gettext_lazy("Call again; if it stays, ask the operators whether the old entry runs."),
+    ),
     "api_key_expired": Reason(
         gettext_lazy("The key, or this secret of it, is past its end."),
         gettext_lazy("Move its end on the key's page, or rotate it."),

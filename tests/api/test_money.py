@@ -156,7 +156,7 @@ def test_a_key_limit_is_set_and_read(world: World, caller: Callable[[str], APICl
     owner = caller("customer")
     assert owner.get(f"/api/portal/keys/{key.pk}/limit/").json() == {
         "limit": "5.000000000",
-        "spent": "1.000000000",
+        "spent": "0.000000000",
         "held": "0.000000000",
     }
     assert owner.put(f"/api/portal/keys/{key.pk}/limit/", {"limit": None}, format="json").json()["limit"] is None

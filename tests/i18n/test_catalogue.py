@@ -13,7 +13,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd%]|</?\w+[^>]*>")
 # Placeholders, and what the settings of other programs are called.
 QUOTED = re.compile(r"%\(\w+\)[sd]|“[^”]*”")
 # Placeholders that stand for Chinese words: no blank around them.
-WORDED = re.compile(r"%\((what|money|todo|distance|kind|link|end_link)\)s")
+WORDED = re.compile(r"%\((what|money|todo|distance|kind|link|end_link|whose|span)\)s")
 CJK = "\u3400-\u9fff"
 # An English word (as a pattern) and what its Chinese has to hold; the table of words for the whole portal.
 WORDS = [
