@@ -38,7 +38,7 @@ messages: run-packages
 
 test: dev-packages
 	@$(VENV)/python manage.py compile_messages --verbosity 0
-	$(WITH_SERVERS) $(VENV)/pytest -m "not browser" -n 2 $(ARGS)
+	$(WITH_SERVERS) $(VENV)/pytest -m "not browser" -n 3 $(ARGS)
 ifeq ($(CHROMIUM),)
 	@echo "Browser tests were left out: no Chromium found (on Debian: apt-get install chromium fonts-noto-cjk)."
 else

@@ -1,7 +1,7 @@
 """Two people and a team, two currencies, and everything that can happen to money, against a model of the rules in memory.
 
 After every step balances, holds, numbers of entries and the house's accounts are the model's; at the end of every run every
-invariant holds and the history is sealed. ``LEDGER_STEPS`` (2000) sets how many steps there are in all.
+invariant holds and the history is sealed. ``LEDGER_STEPS`` (1000) sets how many steps there are in all.
 """
 
 import os
@@ -30,7 +30,7 @@ from config.foundation.ids import uuid7
 from keys.secrets import digest_of
 from tests.billing.helpers import broken, person
 
-STEPS = int(os.environ.get("LEDGER_STEPS", "2000"))
+STEPS = int(os.environ.get("LEDGER_STEPS", "1000"))
 STEPS_A_RUN = 40
 CENT = 10_000_000
 OWNERS, AMOUNTS = st.integers(0, 2), st.integers(0, 120)

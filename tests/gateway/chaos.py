@@ -1,6 +1,6 @@
 """Traffic through real processes that are killed at random moments, with the ends of calls repeated and shuffled meanwhile.
 
-The size comes from the environment: ``CHAOS_CALLS`` (600), ``CHAOS_CLIENTS`` (64), ``CHAOS_SEED`` (chosen by the clock).
+The size comes from the environment: ``CHAOS_CALLS`` (300), ``CHAOS_CLIENTS`` (64), ``CHAOS_SEED`` (chosen by the clock).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from django.conf import settings
 from billing.services.ledger import RECORD_SQL
 from tests.gateway.servers import Server, free_port, start_relay, test_database_url
 
-CALLS = int(os.environ.get("CHAOS_CALLS", "600"))
+CALLS = int(os.environ.get("CHAOS_CALLS", "300"))
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "64"))
 SEED = int(os.environ.get("CHAOS_SEED", str(int(time.time()))))
 TASKS = ("billing.tasks.expire_holds_task", "billing.tasks.fold_usage_task", "billing.tasks.seal_entries_task")
