@@ -322,5 +322,7 @@ def test_failures_of_the_newer_dialects_cost_what_came(world: World, path: str, 
             assert (row.outcome, row.usage_source) == ("cut_stream", "estimated")
             assert 0 < row.output_tokens < 20
             assert row.input_tokens == (1000 if path == "/v1/messages" else row.input_tokens)
-            assert charges(answer.headers["x-request-id"]) == [row.cost_nano] == [row.input_tokens + 3 * row.output_tokens]
+            # What we counted ourselves never costs more than was held.
+            assert charges(answer.headers["x-request-id"]) == [row.cost_nano]
+            assert row.cost_nano == min(row.input_tokens + 3 * row.output_tokens, row.held_nano)
     assert held(person) == 0

@@ -109,7 +109,7 @@ def test_R031_group_test_at_a_tier_3_model_gets_403_with_the_reason(fenced: Worl
     error = refused.json()["error"]
     assert (refused.status_code, error["code"], error["type"]) == (403, "model_tier_not_allowed", "permission_error")
     assert "price tier 3" in error["message"]
-    assert "up to tier 2" in error["message"]
+    assert "price tier 3, and yours end at 2" in error["message"]
     row = log_of(refused.headers["x-request-id"])
     assert (row.outcome, row.error_code, row.cost_nano) == ("no_rights", "model_tier_not_allowed", 0)
     assert hold_of(refused.headers["x-request-id"]) is None
