@@ -54,5 +54,12 @@ def test_start_and_end_are_the_relays():
     assert SEEN == ["lifespan"]
 
 
-def test_a_web_socket_is_not_taken_for_a_call():
-    assert asgi._is_entry({"type": "websocket", "path": "/v1/realtime"}) is False
+def test_a_web_socket_under_the_entry_is_the_relays_to_refuse():
+    async def connect():
+        scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "query_string": b""}
+        app = ApplicationCommunicator(asgi.application, scope)
+        await app.send_input({"type": "websocket.connect"})
+        await app.receive_output(10)
+
+    asyncio.run(connect())
+    assert SEEN == ["/v1/realtime"]

@@ -42,7 +42,9 @@ def checkout(tmp_path):
 
 
 def five_free_ports() -> int:
-    for base in range(21_000, 29_000, 10):
+    # Tests that run side by side each have a range of their own: a port is free until its server is up.
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    for base in range(21_000 + 1_000 * lane, 22_000 + 1_000 * lane, 10):
         probes = []
         try:
             for port in range(base, base + 5):
