@@ -228,7 +228,7 @@ class TestSingleSignOn:
     @pytest.fixture(autouse=True)
     def provider(self, settings: Any) -> Iterator[None]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), IdentityProvider)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         app = {
             "provider_id": "company",
             "name": "Company login",

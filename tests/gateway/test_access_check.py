@@ -62,7 +62,7 @@ BEHAVIOURS = {
 @pytest.fixture(scope="module")
 def stub() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
 
