@@ -8,8 +8,6 @@ from aiohttp import web
 
 from gateway.demo_upstream.script import CREATED, Script, failed_answer, hang_up, read
 
-TOOL_ARGUMENTS = '{"city": "Jena"}'
-
 
 async def stream(request: web.Request, body: dict[str, Any], script: Script, kind: str) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
@@ -31,7 +29,7 @@ async def stream(request: web.Request, body: dict[str, Any], script: Script, kin
     if script.tool and chat:
         call = {"id": "call_demo", "type": "function", "function": {"name": script.tool, "arguments": ""}}
         await say([{"index": 0, "delta": {"tool_calls": [{"index": 0, **call}]}, "finish_reason": None}])
-        part = {"index": 0, "function": {"arguments": TOOL_ARGUMENTS}}
+        part = {"index": 0, "function": {"arguments": script.tool_arguments}}
         await say([{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": None}])
     words = [] if script.tool else script.words()
     for n, word in enumerate(words):
@@ -72,7 +70,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
     text = "".join(script.words()).strip()
     part: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
     if script.tool and chat:
-        call = {"id": "call_demo", "type": "function", "function": {"name": script.tool, "arguments": TOOL_ARGUMENTS}}
+        call = {"id": "call_demo", "type": "function", "function": {"name": script.tool, "arguments": script.tool_arguments}}
         part = {"message": {"role": "assistant", "content": None, "tool_calls": [call]}}
     answer: dict[str, Any] = {
         "id": script.answer_id,

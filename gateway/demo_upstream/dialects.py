@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo_upstream.chat import TOOL_ARGUMENTS
 from gateway.demo_upstream.script import CREATED, Script, failed_answer, hang_up, read
 
 Event = tuple[str, dict[str, Any]]
@@ -102,7 +101,7 @@ def _response(script: Script, status: str) -> dict[str, Any]:
 def _item(script: Script) -> dict[str, Any]:
     if script.tool:
         call = {"type": "function_call", "id": "fc_demo", "call_id": "call_demo", "status": "completed"}
-        return {**call, "name": script.tool, "arguments": TOOL_ARGUMENTS}
+        return {**call, "name": script.tool, "arguments": script.tool_arguments}
     text = {"type": "output_text", "text": "".join(script.words()).strip(), "annotations": []}
     return {"type": "message", "id": "msg_demo", "role": "assistant", "status": "completed", "content": [text]}
 
@@ -113,8 +112,8 @@ def _response_events(script: Script) -> Iterator[Event]:
     if script.tool:
         place = {"item_id": "fc_demo", "output_index": 0}
         events.append({"type": "response.output_item.added", "output_index": 0, "item": {**_item(script), "arguments": ""}})
-        events.append({"type": "response.function_call_arguments.delta", **place, "delta": TOOL_ARGUMENTS})
-        events.append({"type": "response.function_call_arguments.done", **place, "arguments": TOOL_ARGUMENTS})
+        events.append({"type": "response.function_call_arguments.delta", **place, "delta": script.tool_arguments})
+        events.append({"type": "response.function_call_arguments.done", **place, "arguments": script.tool_arguments})
     else:
         empty = {"type": "message", "id": "msg_demo", "role": "assistant", "status": "in_progress", "content": []}
         events.append({"type": "response.output_item.added", "output_index": 0, "item": empty})
@@ -135,7 +134,7 @@ def _message(script: Script) -> dict[str, Any]:
 
 def _blocks(script: Script) -> list[dict[str, Any]]:
     if script.tool:
-        return [{"type": "tool_use", "id": "toolu_demo", "name": script.tool, "input": orjson.loads(TOOL_ARGUMENTS)}]
+        return [{"type": "tool_use", "id": "toolu_demo", "name": script.tool, "input": orjson.loads(script.tool_arguments)}]
     return [{"type": "text", "text": "".join(script.words()).strip()}]
 
 
@@ -160,7 +159,7 @@ def _message_events(script: Script) -> Iterator[Event]:
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
     if script.tool:
         block: dict[str, Any] = {"type": "tool_use", "id": "toolu_demo", "name": script.tool, "input": {}}
-        deltas = [{"type": "input_json_delta", "partial_json": TOOL_ARGUMENTS}]
+        deltas = [{"type": "input_json_delta", "partial_json": script.tool_arguments}]
     else:
         block = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": word} for word in script.words()]

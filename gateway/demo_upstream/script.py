@@ -2,10 +2,10 @@
 
 Answers depend on the request alone. What a call "uses" can be chosen by a hint in the last message, ``[[usage 1000 500]]``
 or ``[[usage 1000 500 200 100]]`` (input, output, of the input: read from a cache, written to one), and its time by
-``[[delay 0.5]]`` (seconds; in a stream before every word). ``[[tool]]`` calls the first tool of the request. Failures are
-chosen by the model's name, see ``FAILURES``. ``GET /__calls`` tells how many calls came in, so that a test can prove that
-none did; ``POST /__reset`` forgets them. ``POST /__down {"model": ..., "status": 503}`` takes a model down until it is
-called again with status 0.
+``[[delay 0.5]]`` (seconds; in a stream before every word). ``[[tool]]`` calls the first tool of the request,
+``[[tool NAME {"some": "argument"}]]`` the one of that name. Failures are chosen by the model's name, see ``FAILURES``.
+``GET /__calls`` tells how many calls came in, so that a test can prove that none did; ``POST /__reset`` forgets them.
+``POST /__down {"model": ..., "status": 503}`` takes a model down until it is called again with status 0.
 """
 
 import asyncio
@@ -38,6 +38,9 @@ FAILURES = {
 WORDS = ("the", "demo", "upstream", "answers", "with", "words", "that", "mean", "nothing", "at", "all", "and")
 USAGE_HINT = re.compile(r"\[\[usage (\d{1,9}) (\d{1,9})(?: (\d{1,9}))?(?: (\d{1,9}))?\]\]")
 DELAY_HINT = re.compile(r"\[\[delay ([0-9.]{1,6})\]\]")
+TOOL_HINT = re.compile(r"\[\[tool(?: ([\w.-]{1,64}) (\{[^]]{0,2000}\}))?\]\]")
+# What the first tool is called with when nothing else is said.
+TOOL_ARGUMENTS = '{"city": "Jena"}'
 MAX_WORDS = 2_000
 CREATED = 1_750_000_000
 
@@ -55,6 +58,7 @@ class Calls:
     last_fields: dict[str, str] = field(default_factory=dict)
     headers_seen: set[str] = field(default_factory=set)
     last_keys: list[str] = field(default_factory=list)
+    last_tools: list[str] = field(default_factory=list)
     last_stream_options: Any = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,6 +72,7 @@ class Calls:
             "last_fields": self.last_fields,
             "headers_seen": sorted(self.headers_seen),
             "last_keys": self.last_keys,
+            "last_tools": self.last_tools,
             "last_stream_options": self.last_stream_options,
         }
 
@@ -89,6 +94,7 @@ class Script:
     answer_id: str
     written_tokens: int = 0
     tool: str = ""
+    tool_arguments: str = TOOL_ARGUMENTS
 
     @property
     def served_as(self) -> str:
@@ -113,11 +119,34 @@ class Script:
 
 
 def text_of(body: dict[str, Any]) -> str:
-    messages = body.get("messages")
-    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        content = messages[-1].get("content", "")
-    else:
-        content = body.get("prompt") or body.get("input") or body.get("query") or ""
+    """What was said since the last answer or the last result of a tool: the hints before that were obeyed then."""
+    for name in ("messages", "input"):
+        messages = body.get(name)
+        if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+            return "\n".join(map(_text_in, _newest(messages)))
+    return _text_in({"content": body.get("prompt") or body.get("input") or body.get("query") or ""})
+
+
+def _newest(messages: list[Any]) -> list[dict[str, Any]]:
+    newest: list[dict[str, Any]] = []
+    for message in reversed(messages):
+        is_old = not isinstance(message, dict) or message.get("role", "") in {"assistant", "tool", ""}
+        content = None if is_old else message.get("content")
+        if is_old or (isinstance(content, list) and any(_is_result(part) for part in content)):
+            break
+        newest.insert(0, message)
+    return newest
+
+
+def _is_result(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") == "tool_result"
+
+
+def _text_in(message: dict[str, Any]) -> str:
+    content = message.get("content", "")
+    if isinstance(content, list):
+        texts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        content = "\n".join(texts) if texts else content
     return content if isinstance(content, str) else orjson.dumps(content).decode()
 
 
@@ -126,6 +155,7 @@ def script_for(raw: bytes, body: dict[str, Any]) -> Script:
     usage, delay = USAGE_HINT.search(text), DELAY_HINT.search(text)
     model = str(body.get("model", ""))
     same = b"same" if model == "demo-same-id" else raw
+    called = TOOL_HINT.search(text)
     return Script(
         model=model,
         prompt_tokens=int(usage.group(1)) if usage else max(1, len(text) // 4 + 3),
@@ -134,14 +164,16 @@ def script_for(raw: bytes, body: dict[str, Any]) -> Script:
         delay=float(delay.group(1)) if delay else 0.2 if model == "demo-slow" else 0.0,
         answer_id="demo-" + hashlib.sha256(same).hexdigest()[:24],
         written_tokens=int(usage.group(4) or 0) if usage else 0,
-        tool=_first_tool(body) if "[[tool]]" in text else "",
+        tool=(called[1] or next(iter(tools_of(body)), "")) if called else "",
+        tool_arguments=(called[2] or TOOL_ARGUMENTS) if called else TOOL_ARGUMENTS,
     )
 
 
-def _first_tool(body: dict[str, Any]) -> str:
+def tools_of(body: dict[str, Any]) -> list[str]:
+    """Names of the tools a request offers, in any dialect."""
     tools = body.get("tools")
-    first = tools[0] if isinstance(tools, list) and tools and isinstance(tools[0], dict) else {}
-    return str(first.get("name") or (first.get("function") or {}).get("name") or "")
+    offered = [one for one in tools if isinstance(one, dict)] if isinstance(tools, list) else []
+    return [str(one.get("name") or (one.get("function") or {}).get("name") or one.get("type") or "") for one in offered]
 
 
 def error(status: int, message: str, code: str, **headers: str) -> web.Response:
@@ -193,6 +225,7 @@ async def read(request: web.Request) -> tuple[bytes, dict[str, Any], Script]:
     calls.by_credential[hashlib.sha256(presented.encode()).hexdigest()[:12]] += 1
     calls.headers_seen.update(name.lower() for name in request.headers)
     calls.last_keys = sorted(body)
+    calls.last_tools = tools_of(body)
     calls.last_stream_options = body.get("stream_options")
     return raw, body, script
 

@@ -14,6 +14,7 @@ KEY_HEADERS = (b"x-api-key", b"api-key", b"x-goog-api-key")
 # Words in the User-Agent and the family they stand for, the more telling ones first.
 FAMILIES = (
     ("claude-cli", "Claude Code"),
+    ("codex", "Codex CLI"),
     ("cursor", "Cursor"),
     ("cherrystudio", "Cherry Studio"),
     ("cherry studio", "Cherry Studio"),

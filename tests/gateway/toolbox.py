@@ -1,0 +1,119 @@
+"""Client programs that are no part of the project, each in a folder of its own under ``.portal/clients``.
+
+The first test that needs one installs it from the package index in the version named here; later runs find it there. Where
+the tool that installs it or the index is missing, the test is skipped and says so.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+OPENAI_NPM = ("openai", "7.57.0")
+CODEX = ("@openai/codex", "0.171.0")
+CLAUDE_CODE = ("@anthropic-ai/claude-code", "2.1.197")
+LITELLM = ("litellm", "1.106.2")
+# Without this one litellm cannot call tools.
+LITELLM_ALSO = ("mcp==2.3.0",)
+# The two command-line clients are several hundred megabytes: they are fetched only when this is set.
+BIG_CLIENTS = "PORTAL_TEST_CLI_CLIENTS"
+INSTALL_SECONDS = 400
+CLIENTS = Path(__file__).parent / "clients"
+
+
+def npm_package(name: str, version: str) -> Path:
+    """The folder whose ``node_modules`` holds the package."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not on this machine")
+    folder = _folder(name, version)
+    command = ["npm", "install", "--prefix", str(folder), "--no-package-lock", "--no-audit", "--no-fund", f"{name}@{version}"]
+    return _installed(folder, command)
+
+
+def python_package(name: str, version: str, *also: str) -> Path:
+    """A folder of packages that a Python process finds by PYTHONPATH."""
+    folder = _folder(name, version)
+    if shutil.which("uv") is not None:
+        command = ["uv", "pip", "install", "--compile-bytecode", "--python", sys.executable]
+    else:
+        command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    return _installed(folder, [*command, "--quiet", "--target", str(folder), f"{name}=={version}", *also])
+
+
+def calls_by_node(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make the calls with the openai package of npm; one result for each."""
+    folder = npm_package(*OPENAI_NPM)
+    # Node looks for packages beside the script, so it is put there.
+    script = folder / "calls.mjs"
+    fresh = (CLIENTS / "openai_node.mjs").read_bytes()
+    if not script.exists() or script.read_bytes() != fresh:
+        part = script.with_suffix(f".{os.getpid()}")
+        part.write_bytes(fresh)
+        part.replace(script)
+    return _made(["node", str(script)], calls)
+
+
+def calls_by_litellm(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make the calls with litellm as a client library; one result for each."""
+    folder = python_package(*LITELLM, *LITELLM_ALSO)
+    command = [sys.executable, str(CLIENTS / "litellm_calls.py")]
+    return _made(command, calls, PYTHONPATH=str(folder), LITELLM_LOCAL_MODEL_COST_MAP="True")
+
+
+def _made(command: list[str], calls: list[dict[str, Any]], **environment: str) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = json.loads(run_client(command, given=json.dumps(calls), seconds=120, **environment))
+    assert len(results) == len(calls)
+    return results
+
+
+def needs_big_client() -> None:
+    if not os.environ.get(BIG_CLIENTS):
+        pytest.skip(f"set {BIG_CLIENTS}=1 to fetch Codex CLI and Claude Code (some 650 MB) and run them")
+
+
+def _folder(name: str, version: str) -> Path:
+    return Path(settings.VAR_DIR) / "clients" / f"{name.strip('@').replace('/', '-')}-{version}"
+
+
+def _installed(folder: Path, command: list[str]) -> Path:
+    """Install once, whoever comes first; a folder without its mark is a broken attempt and begun anew."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    mark = folder / ".complete"
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mark.exists():
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"{folder.name} cannot be installed here: {type(error).__name__}")
+        if ended.returncode:
+            pytest.skip(f"{folder.name} cannot be installed here: {ended.stderr.strip()[-200:]}")
+        mark.touch()
+    return folder
+
+
+def run_client(command: list[str], *, seconds: float = 60, cwd: Path | None = None, given: str = "", **environment: str) -> str:
+    """Run a client to its end with nothing of this machine's settings; returns what it printed, fails with its errors."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    ended = subprocess.run(
+        command,
+        env={**kept, "HOME": str(cwd or settings.VAR_DIR), **environment},
+        cwd=cwd,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert ended.returncode == 0, f"{command[0]} ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-3000:]}"
+    return ended.stdout
