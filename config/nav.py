@@ -58,6 +58,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
         _("Support"),
         [
             Link("find", _("Find"), "search", "calls.search", family=("find_",)),
+            Link("access_explain", _("Explain access"), "circle-help", "keys.view"),
             Link("person_list", _("People"), "user", "people.view", family=("person_", "invitation_")),
         ],
     ),

@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/portal/", include("models_catalog.api.urls")),
     path("api/portal/", include("keys.api.urls")),
     path("api/portal/", include("billing.api.urls")),
+    path("api/portal/", include("gateway.api.urls")),
     path("api/portal/", include("migrations_center.api.urls")),
     path("api/portal/<path:rest>", NothingHere.as_view()),
     path("", include("config.pages.urls")),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway import views, views_checks, views_entries, views_routes
+from gateway import views, views_access, views_checks, views_entries, views_routes
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fallbacks/<int:rule_id>/approve/", views_routes.fallback_approve, name="fallback_approve"),
     path("fallbacks/<int:rule_id>/end/", views_routes.fallback_end, name="fallback_end"),
     path("errors/", views_routes.error_map, name="error_map"),
+    path("access/explain/", views_access.access_explain, name="access_explain"),
     path("find/", views.find, name="find"),
     path("find/<str:request_id>/", views.find_call, name="find_call"),
     path("set-up/check/", views_checks.access_check_start, name="access_check_start"),

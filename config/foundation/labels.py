@@ -88,6 +88,14 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         customer=("id tail origin created_at valid_until revoked_at", "the tail tells secrets apart"),
         secret=("digest pepper_number", "never leaves the database"),
     ),
+    "access": _fields(
+        support=(
+            "verdict rule http_status error_code message route key_id asked_model billed_model group_code record at read_at "
+            "config_version relays_behind looked_at_money held available",
+            "why a call is refused, for those who are asked",
+        ),
+    ),
+    "access_record": _fields(support=("kind id name url changed_at", "where the rule stands")),
     "key_limit": _fields(customer=("limit spent held", "the owner's own allowance")),
     "limit": _fields(
         customer=("of kind unit limit used held left resets_at time_zone refusal", "what may stop one's own calls"),

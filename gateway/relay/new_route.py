@@ -65,7 +65,7 @@ async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     if result.status in {"held", "repeated"}:
         call.held_nano = amount
         return True
-    denial = _refusal(result)
+    denial = refusal_of(result)
     if denial is denials.SERVICE_UNAVAILABLE:
         logger.error("The reservation of call %s was answered with %s.", call.request_id.hex, result.status)
     await runtime.refuse(call, exchange, denial, _retry_after(result.resets_at))
@@ -79,7 +79,7 @@ def _retry_after(moment: datetime | None) -> HeaderList:
     return [(b"retry-after", b"%d" % max(1, ceil((moment - datetime.now(UTC)).total_seconds())))]
 
 
-def _refusal(result: ReserveResult) -> Denial:
+def refusal_of(result: ReserveResult) -> Denial:
     """Why the ledger holds no money for a call, in the client's words."""
     if result.status == "no_balance":
         return denials.NO_BALANCE

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from config.foundation.api_base import OutSerializer
 from config.foundation.labels import LABELS, Label, LabelError, check
 
-APPS = ("accounts", "models_catalog", "keys", "billing", "migrations_center")
+APPS = ("accounts", "models_catalog", "keys", "billing", "gateway", "migrations_center")
 for app in APPS:
     import_module(f"{app}.api.serializers")
 import_module("billing.api.desk_serializers")

@@ -58,6 +58,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST name-map/": (MANAGERS, NOBODY),
     "GET name-map/versions/": (MANAGERS, NOBODY),
     "GET name-map/csv/": (MANAGERS, NOBODY),
+    "POST access/explain/": ({ADMIN, OPS, SUPPORT}, NOBODY),
     "GET keys/": (EVERYBODY, NOBODY),
     "POST keys/": (EVERYBODY, NOBODY),
     "GET keys/{key}/": ({ADMIN, OPS, SUPPORT}, OTHERS | {FINANCE}),

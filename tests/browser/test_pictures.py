@@ -19,7 +19,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
-from tests.browser import papers, watch
+from tests.browser import papers, rollout, watch
 from tests.browser.desk import desk_of
 from tests.pages.conftest import PASSWORD, World, build_world, one_call
 
@@ -82,6 +82,7 @@ PAGES = [
     ("price-compare", "fin", "/prices/compare/?a={first_prices}&b={second_prices}"),
     ("outcome-rules", "fin", "/prices/outcomes/"),
     *watch.PAGES,
+    *rollout.PAGES,
     ("payment-start", "alice", "/billing/top-up/"),
     ("payments", "fin", "/finance/payments/"),
     ("unmatched", "fin", "/finance/unmatched/"),
@@ -113,6 +114,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
         "second_prices": second,
         **desk_of(world),
         **watch.watch_of(world),
+        **rollout.rollout_of(world),
     }
 
 

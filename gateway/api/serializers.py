@@ -1,0 +1,57 @@
+"""What this app says on the wire."""
+
+from rest_framework import serializers
+
+from config.foundation.api_base import InSerializer, OutSerializer, UsdOut
+from config.foundation.labels import Label
+from gateway.contract.endpoints import CHAT, ENDPOINTS
+
+
+class AccessIn(InSerializer):
+    """A call as somebody would make it. ``at`` missing: now, balance and limits included."""
+
+    key_id = serializers.IntegerField(min_value=1)
+    model = serializers.CharField(max_length=255)
+    address = serializers.IPAddressField(required=False, default="")
+    at = serializers.DateTimeField(required=False, default=None, allow_null=True)
+    path = serializers.ChoiceField([(path, path) for path in ENDPOINTS], required=False, default=CHAT.path)
+    max_tokens = serializers.IntegerField(required=False, default=None, allow_null=True, min_value=0, max_value=10_000_000)
+
+
+class AccessRecordOut(OutSerializer):
+    """The record a rule was read from; ``url`` empty when no page shows it to the asker."""
+
+    labels_of = "access_record"
+    audience = Label.SUPPORT
+
+    kind = serializers.CharField()
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    url = serializers.CharField()
+    changed_at = serializers.DateTimeField(allow_null=True)
+
+
+class AccessOut(OutSerializer):
+    """``rule`` is the stable id of the rule that decided. ``held`` and ``available`` null: money was not asked."""
+
+    labels_of = "access"
+    audience = Label.SUPPORT
+
+    verdict = serializers.ChoiceField([("allow", "allow"), ("deny", "deny")])
+    rule = serializers.CharField()
+    http_status = serializers.IntegerField()
+    error_code = serializers.CharField()
+    message = serializers.CharField()
+    route = serializers.CharField()
+    key_id = serializers.IntegerField()
+    asked_model = serializers.CharField()
+    billed_model = serializers.CharField()
+    group_code = serializers.CharField()
+    record = AccessRecordOut(allow_null=True)
+    at = serializers.DateTimeField()
+    read_at = serializers.DateTimeField()
+    config_version = serializers.IntegerField()
+    relays_behind = serializers.IntegerField()
+    looked_at_money = serializers.BooleanField()
+    held = UsdOut(allow_null=True)
+    available = UsdOut(allow_null=True)
