@@ -3,11 +3,8 @@
 With PICTURES=<folder> (``make pictures``) each page is also drawn there; the table below is the gallery.
 """
 
-import os
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +18,8 @@ from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
 from tests.browser import papers, rollout, watch
 from tests.browser.desk import desk_of
-from tests.pages.conftest import PASSWORD, World, build_world, one_call
-
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), "")
-PICTURES = os.environ.get("PICTURES", "")
-CHECKS = (Path(__file__).parent / "checks.js").read_text(encoding="utf-8")
-WIDTHS = (1440, 390)
-THEMES = ("light", "dark")
+from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
+from tests.pages.conftest import World, build_world, one_call
 
 # picture, who looks ("" for nobody signed in), address
 PAGES = [
@@ -143,57 +135,12 @@ def _fill(world: World) -> None:
     one_call(world.alice, world.key, at=now() - timedelta(hours=2), outcome="upstream_error", status=502)
 
 
-@pytest.fixture
-def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_page_is_whole(places: dict[str, str], chromium: Any, live_server: Any, look: Look) -> None:  # noqa: F811
+    assert complaints_of(PAGES, places, chromium, live_server.url, look) == {}
 
 
-def open_page(browser: Any, base: str, who: str, width: int, theme: str) -> tuple[Any, list[str]]:
-    """A signed-in page and the list its console errors go to."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, locale="en-US")
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    if who:
-        page.goto(f"{base}/accounts/login/")
-        page.fill("input[name=login]", who)
-        page.fill("input[name=password]", PASSWORD)
-        page.click("form.form button[type=submit]")
-        page.wait_for_url(f"{base}/")
-    return page, said
-
-
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_is_whole(places: dict[str, str], chromium: Any, live_server: Any, width: int, theme: str) -> None:
-    """No console error, nothing wider than the window, names and labels on everything, contrast of 4.5:1 for every text."""
-    complaints: dict[str, list[str]] = {}
-    for who in dict.fromkeys(who for _name, who, _address in PAGES):
-        page, said = open_page(chromium, live_server.url, who, width, theme)
-        for name, _who, address in [entry for entry in PAGES if entry[1] == who]:
-            page.goto(live_server.url + address.format(**places))
-            page.wait_for_load_state("load")
-            # A page that is refused or missing says so in the console by itself.
-            said[:] = [line for line in said if "status of 404" not in line and "status of 403" not in line]
-            found = said + page.evaluate(CHECKS)
-            if found:
-                complaints[name] = list(found)
-            said.clear()
-            if PICTURES:
-                Path(PICTURES).mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=f"{PICTURES}/{name}-{width}-{theme}.png", full_page=True)
-        page.context.close()
-    assert complaints == {}
-
-
-def test_keyboard_theme_menu_and_copying(places: dict[str, str], chromium: Any, live_server: Any) -> None:
+def test_keyboard_theme_menu_and_copying(places: dict[str, str], chromium: Any, live_server: Any) -> None:  # noqa: F811
     page, said = open_page(chromium, live_server.url, "sue", 1440, "light")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -222,7 +169,7 @@ def test_keyboard_theme_menu_and_copying(places: dict[str, str], chromium: Any, 
     assert said + more == []
 
 
-def test_a_pasted_key_is_cut_before_it_leaves_the_browser(places: dict[str, str], chromium: Any, live_server: Any) -> None:
+def test_a_pasted_key_is_cut_before_it_leaves_the_browser(places: dict[str, str], chromium: Any, live_server: Any) -> None:  # noqa: F811
     page, said = open_page(chromium, live_server.url, "sue", 1440, "light")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -236,7 +183,7 @@ def test_a_pasted_key_is_cut_before_it_leaves_the_browser(places: dict[str, str]
     assert said == []
 
 
-def test_a_key_is_issued_seen_once_and_revoked(places: dict[str, str], chromium: Any, live_server: Any) -> None:
+def test_a_key_is_issued_seen_once_and_revoked(places: dict[str, str], chromium: Any, live_server: Any) -> None:  # noqa: F811
     page, said = open_page(chromium, live_server.url, "alice", 390, "dark")
     page.goto(f"{live_server.url}/keys/new/")
     page.fill("input[name=name]", "phone")
@@ -256,7 +203,7 @@ def test_a_key_is_issued_seen_once_and_revoked(places: dict[str, str], chromium:
     assert said == []
 
 
-def test_chinese_is_set_on_the_page_and_stays_with_the_person(places: dict[str, str], chromium: Any, live_server: Any) -> None:
+def test_chinese_is_set_on_the_page_and_stays_with_the_person(places: dict[str, str], chromium: Any, live_server: Any) -> None:  # noqa: F811
     page, said = open_page(chromium, live_server.url, "alice", 1440, "light")
     page.click("button[name=language]")
     page.wait_for_load_state("networkidle")
@@ -267,7 +214,7 @@ def test_chinese_is_set_on_the_page_and_stays_with_the_person(places: dict[str, 
     assert said == []
 
 
-def test_the_checks_find_what_is_wrong(chromium: Any) -> None:
+def test_the_checks_find_what_is_wrong(chromium: Any) -> None:  # noqa: F811
     page = chromium.new_page(viewport={"width": 390, "height": 800})
     page.set_content(
         """<html><body><h1 style="color:#aaa;background:#fff">pale</h1><h1>second</h1><input name="bare"><button></button>

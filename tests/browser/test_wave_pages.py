@@ -1,7 +1,6 @@
 """Pages of waves, people, teams and mail in a real browser, and the whole way of a wave by clicks."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from gateway.services import register_entry
 from keys.models import ApiKey
 from migrations_center.models import Wave
 from migrations_center.services import notices, switching, waves
-from tests.browser.test_pictures import CHECKS, CHROMIUM, PICTURES, THEMES, WIDTHS, chromium, open_page  # noqa: F401
+from tests.browser.whole import CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.migrations_center.waves.town import Town
 from tests.pages.conftest import PASSWORD
 
@@ -155,25 +154,9 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_is_whole(places: dict[str, str], chromium: Any, live_server: Any, width: int, theme: str) -> None:  # noqa: F811
-    """No console error, nothing wider than the window, names and labels on everything, contrast of 4.5:1 for every text."""
-    complaints: dict[str, list[str]] = {}
-    for who in dict.fromkeys(who for _name, who, _address in PAGES):
-        page, said = open_page(chromium, live_server.url, who, width, theme)
-        for name, _who, address in [entry for entry in PAGES if entry[1] == who]:
-            page.goto(live_server.url + address.format(**places))
-            page.wait_for_load_state("load")
-            found = said + page.evaluate(CHECKS)
-            if found:
-                complaints[name] = list(found)
-            said.clear()
-            if PICTURES:
-                Path(PICTURES).mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=f"{PICTURES}/{name}-{width}-{theme}.png", full_page=True)
-        page.context.close()
-    assert complaints == {}
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_page_is_whole(places: dict[str, str], chromium: Any, live_server: Any, look: Look) -> None:  # noqa: F811
+    assert complaints_of(PAGES, places, chromium, live_server.url, look) == {}
 
 
 def test_a_batch_from_draft_to_back_by_clicks(transactional_db: Any, clean_cache: Any, chromium: Any, live_server: Any) -> None:  # noqa: F811
