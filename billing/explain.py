@@ -4,14 +4,14 @@ One table by error code, then by outcome, so that the caller's own page and the 
 names a group, an upstream, a network or an account number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing.models import RequestLog
+from billing.models import CallRefund, RequestLog
 from config.foundation.money import format_usd
 from config.foundation.outcomes import Outcome
 
@@ -233,10 +233,10 @@ _UNKNOWN = Reason(
 )
 
 
-def explain_call(call: RequestLog) -> Explanation:
-    """The answers for one call, in the active language."""
+def explain_call(call: RequestLog, refunds: Sequence[CallRefund] = ()) -> Explanation:
+    """The answers for one call and what was given back for it, in the active language."""
     reason = BY_CODE.get(call.error_code) or BY_OUTCOME.get(call.outcome, _UNKNOWN)
-    what, todo, money = str(reason.what), str(reason.todo), money_of(call)
+    what, todo, money = str(reason.what), str(reason.todo), money_of(call, refunds)
     tell = _("Call %(id)s to %(model)s: %(what)s %(money)s What to do: %(todo)s") % {
         "id": call.id.hex,
         "model": call.asked_model or "-",
@@ -247,7 +247,7 @@ def explain_call(call: RequestLog) -> Explanation:
     return Explanation(what, money, todo, _fallback(call, reason), tell)
 
 
-def money_of(call: RequestLog) -> str:
+def money_of(call: RequestLog, refunds: Sequence[CallRefund] = ()) -> str:
     """What the call meant for the balance, in a sentence or two."""
     if call.origin == RequestLog.Origin.IMPORTED:
         return _("It was served and charged by the old gateway; nothing was charged here.")
@@ -257,6 +257,12 @@ def money_of(call: RequestLog) -> str:
         text = _("%(cost)s was charged.") % {"cost": format_usd(call.cost_nano)}
         if call.usage_source == RequestLog.UsageSource.ESTIMATED:
             text += " " + _("The number of tokens was estimated, because none was reported.")
+        if refunds:
+            back = sum(refund.amount_nano for refund in refunds)
+            text += " " + _("%(back)s of it was given back: %(why)s") % {
+                "back": format_usd(back),
+                "why": "; ".join(dict.fromkeys(refund.reason for refund in refunds)),
+            }
         return text
     if call.held_nano:
         return _("Nothing was charged; the %(held)s held for it was given back.") % {"held": format_usd(call.held_nano)}

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing.views import approvals, codes, payments
+from billing.views import approvals, codes, conversions, payments, refunds
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("billing/top-up/", payments.payment_start, name="payment_start"),
@@ -12,6 +12,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("finance/unmatched/", payments.unmatched_list, name="unmatched_list"),
     path("finance/unmatched/new/", payments.unmatched_create, name="unmatched_create"),
     path("finance/unmatched/<uuid:incoming_id>/", payments.unmatched_detail, name="unmatched_detail"),
+    path("finance/refunds/", refunds.refund_list, name="refund_list"),
+    path("finance/refunds/new/", refunds.refund_create, name="refund_create"),
+    path("finance/conversions/", conversions.conversion_list, name="conversion_list"),
+    path("finance/conversions/new/", conversions.conversion_create, name="conversion_create"),
     path("finance/codes/", codes.code_batch_list, name="code_batch_list"),
     path("finance/codes/new/", codes.code_batch_create, name="code_batch_create"),
     path("finance/codes/<uuid:batch_id>/", codes.code_batch_detail, name="code_batch_detail"),

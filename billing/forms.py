@@ -8,15 +8,13 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.models import Group, User
+from billing.form_fields import CurrencyField, DollarsField, PayerField, refuse_key
 from billing.models import LedgerAccount, LedgerEntry, RequestLog
 from billing.selectors import CallFilters
 from billing.selectors.calls import FAILED
 from billing.statements.months import parse_month
 from config.foundation.clock import now
-from config.foundation.money import parse_usd
 from config.foundation.outcomes import Outcome
-from config.foundation.redaction import looks_like_key
 
 PERIODS = [
     ("1", _("last 24 hours")),
@@ -123,12 +121,13 @@ class TopUpForm(forms.Form):
     """Money that finance books to a person or a team, with the reason that stays in the ledger."""
 
     once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    to = forms.CharField(
-        label=_("Person or team"),
-        max_length=191,
-        help_text=_("User name or e-mail address of a person, or the code of a team."),
+    to = PayerField(label=_("Person or team"))
+    amount = DollarsField(label=_("Amount"))
+    currency = CurrencyField(
+        label=_("Currency"),
+        initial="USD",
+        help_text=_("Calls are paid in USD. Other money needs a second person, and is converted before it can be spent."),
     )
-    amount = forms.CharField(label=_("Amount in US dollars"), max_length=32)
     reason = forms.CharField(
         label=_("Reason"), max_length=255, help_text=_("For instance the invoice or the transfer. It stays in the ledger.")
     )
@@ -138,25 +137,14 @@ class TopUpForm(forms.Form):
         help_text=_("Goes to the test purse: only keys of purpose test spend it, and they spend nothing else."),
     )
 
-    def clean_to(self) -> User | Group:
-        text = refuse_key(self.cleaned_data["to"].strip())
-        person = User.objects.filter(username=text).first() or User.objects.filter(email__iexact=text).exclude(email="").first()
-        payer = person or Group.objects.filter(code=text, kind=Group.Kind.TEAM).first()
-        if payer is None:
-            raise forms.ValidationError(_("There is no such person or team."))
-        return payer
-
-    def clean_amount(self) -> int:
-        try:
-            nano = parse_usd(self.cleaned_data["amount"])
-        except ValueError:
-            raise forms.ValidationError(_("Write an amount such as 10 or 2.50.")) from None
-        if not 0 < nano <= 10**15:
-            raise forms.ValidationError(_("The amount is more than 0 and at most 1,000,000 US dollars."))
-        return nano
-
-    def clean_reason(self) -> str:
+    def clean_reason(self) -> Any:
         return refuse_key(self.cleaned_data["reason"].strip())
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("is_test") and data.get("currency", "USD") != "USD":
+            self.add_error("currency", _("Test money is in USD."))
+        return data
 
 
 class LedgerFilterForm(forms.Form):
@@ -171,16 +159,6 @@ class LedgerFilterForm(forms.Form):
 
     def clean_person(self) -> str:
         return refuse_key(self.cleaned_data["person"].strip())
-
-
-def refuse_key(text: str) -> Any:
-    """The text, unless it could be a whole key: that is refused without being repeated."""
-    if looks_like_key(text):
-        raise forms.ValidationError(
-            _("This looks like a whole API key. It was not kept. Its last four characters are enough to find it."),
-            code="secret_pasted",
-        )
-    return text
 
 
 class StatementAskForm(forms.Form):

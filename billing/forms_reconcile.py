@@ -5,10 +5,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Group, User
+from billing.form_fields import DollarsField, PayerField
 from billing.models import DeskItem, Difference
-from config.foundation.money import parse_usd
-from config.foundation.redaction import looks_like_key
+from billing.money_forms import ReasonForm
 
 
 class StateForm(forms.Form):
@@ -20,17 +19,7 @@ class DeskFilterForm(forms.Form):
     state = forms.ChoiceField(label=_("State"), required=False, choices=[("", _("any")), *DeskItem.State.choices])
 
 
-class _Reasoned(forms.Form):
-    reason = forms.CharField(label=_("Reason"), max_length=255)
-
-    def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"].strip()
-        if any(looks_like_key(word) for word in reason.split()):
-            raise forms.ValidationError(_("This looks like an API key. It was not stored."))
-        return reason
-
-
-class DecideForm(_Reasoned):
+class DecideForm(ReasonForm):
     act = forms.ChoiceField(
         label=_("What became of it"),
         choices=[("explain", _("explained")), ("fix", _("fixed by an entry")), ("write_off", _("written off"))],
@@ -50,7 +39,7 @@ class DecideForm(_Reasoned):
         return data
 
 
-class DeskActForm(_Reasoned):
+class DeskActForm(ReasonForm):
     act = forms.ChoiceField(
         label=_("What to do"),
         choices=[
@@ -59,38 +48,13 @@ class DeskActForm(_Reasoned):
             ("ignore", _("set it aside: nothing is owed")),
         ],
     )
-    amount = forms.CharField(
+    amount = DollarsField(
         label=_("Amount, USD"),
-        max_length=24,
         required=False,
         help_text=_("Only to charge less than the whole, or what was not known."),
     )
-    payer = forms.CharField(
+    payer = PayerField(
         label=_("Who pays"),
-        max_length=191,
         required=False,
         help_text=_("A user name, or the code of a team after #. Empty: who is named on the item."),
     )
-
-    def clean_amount(self) -> int | None:
-        text = self.cleaned_data["amount"].strip()
-        if not text:
-            return None
-        try:
-            nano = parse_usd(text)
-        except ValueError:
-            raise forms.ValidationError(_("This is not an amount of money.")) from None
-        if not 0 < nano < 2**62:
-            raise forms.ValidationError(_("The amount must be greater than zero."))
-        return nano
-
-    def clean_payer(self) -> User | Group | None:
-        text = self.cleaned_data["payer"].strip()
-        if not text:
-            return None
-        found: User | Group | None = (
-            Group.objects.filter(code=text[1:]).first() if text.startswith("#") else User.objects.filter(username=text).first()
-        )
-        if found is None:
-            raise forms.ValidationError(_("There is no such person or team."))
-        return found

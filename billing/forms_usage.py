@@ -11,7 +11,7 @@ from django.utils.translation import pgettext_lazy
 from accounts.forms import zone_choices
 from accounts.models import Group, User
 from accounts.rights import may
-from billing.forms import refuse_key
+from billing.form_fields import refuse_key
 from billing.selectors.statements import owned_teams
 from billing.selectors.usage_cuts import MOST_DAYS, RIGHT, Period
 from billing.statements.months import zone_of

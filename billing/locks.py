@@ -39,6 +39,12 @@ def lock_codes(codes: QuerySet[RedemptionCode], limit: int | None = None) -> lis
     return list(ordered.select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit])
 
 
+def lock_top_ups_of(user_id: int) -> None:
+    """One top-up at a time by this member of staff, until the transaction ends: they are added up over a day."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"topups:{user_id}"])
+
+
 def lock_person_in_batch(user_id: int, batch_id: UUID) -> None:
     """One claim at a time by this person in this batch, until the transaction ends."""
     with connection.cursor() as cursor:

@@ -7,46 +7,12 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Group, User
-from billing.forms import DATETIME, refuse_key
+from billing.form_fields import CurrencyField, DollarsField, PayerField, refuse_key
+from billing.forms import DATETIME
 from billing.models import AdjustmentRequest, CodeBatch, LedgerAccount, LedgerEntry
 from billing.services.code_batches import NewBatch
-from config.foundation.money import parse_usd
 
 MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
-
-
-class DollarsField(forms.CharField):
-    """An amount in dollars as nano-USD; ``signed`` lets it be negative, ``zero`` lets it be nothing."""
-
-    def __init__(self, *, signed: bool = False, zero: bool = False, most: int = 10**15, **kwargs: Any) -> None:
-        self.signed, self.zero, self.most = signed, zero, most
-        super().__init__(max_length=32, **kwargs)
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        if not text:
-            return None
-        try:
-            nano = parse_usd(text)
-        except ValueError:
-            raise forms.ValidationError(_("Write an amount such as 10 or 2.50.")) from None
-        if abs(nano) > self.most:
-            raise forms.ValidationError(_("The amount is too large."))
-        if (nano < 0 and not self.signed) or (nano == 0 and not self.zero):
-            raise forms.ValidationError(_("The amount must be greater than zero."))
-        return nano
-
-
-def find_payer(text: str) -> User | Group:
-    """The person (user name or e-mail address) or team (code) of this name; raises ValidationError."""
-    cleaned = refuse_key(text.strip())
-    person = User.objects.filter(username=cleaned).first()
-    person = person or User.objects.filter(email__iexact=cleaned).exclude(email="").first()
-    payer = person or Group.objects.filter(code=cleaned, kind=Group.Kind.TEAM).first()
-    if payer is None:
-        raise forms.ValidationError(_("There is no such person or team."))
-    return payer
 
 
 class CodeBatchForm(forms.Form):
@@ -116,7 +82,25 @@ class RevalueForm(ReasonForm):
     field_order = ("amount", "reason")
 
 
-class AdjustmentForm(forms.Form):
+class EvidenceMixin(forms.Form):
+    """Where the ticket or document lies."""
+
+    evidence = forms.URLField(
+        label=_("Evidence"),
+        max_length=500,
+        required=False,
+        assume_scheme="https",
+        help_text=_("Address of the ticket or document."),
+    )
+
+    def clean_evidence(self) -> Any:
+        address = self.cleaned_data["evidence"]
+        if address and not address.startswith(("https://", "http://")):
+            raise forms.ValidationError(_("An address begins with https://."))
+        return address
+
+
+class AdjustmentForm(EvidenceMixin):
     """A correction, a credit limit or a reversal to ask for."""
 
     once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -128,20 +112,16 @@ class AdjustmentForm(forms.Form):
             ("reversal", _("Take an entry back")),
         ],
     )
-    to = forms.CharField(
-        label=_("Person or team"),
-        max_length=191,
-        required=False,
-        help_text=_("User name or e-mail address of a person, or the code of a team."),
-    )
+    to = PayerField(label=_("Person or team"), required=False)
     purse_kind = forms.ChoiceField(
         label=_("Purse"),
         required=False,
         initial="prepaid",
         choices=[(kind.value, kind.label) for kind in LedgerAccount.PURSES],
     )
+    currency = CurrencyField(label=_("Currency"), initial="USD", required=False)
     amount = DollarsField(
-        label=_("Amount in US dollars"),
+        label=_("Amount"),
         signed=True,
         zero=True,
         required=False,
@@ -152,22 +132,10 @@ class AdjustmentForm(forms.Form):
     )
     allow_debt = forms.BooleanField(label=_("Also when it leaves a debt"), required=False)
     reason = forms.CharField(label=_("Reason"), max_length=255, help_text=_("It stays in the ledger and the audit trail."))
-    evidence = forms.URLField(
-        label=_("Evidence"),
-        max_length=500,
-        required=False,
-        assume_scheme="https",
-        help_text=_("Address of the ticket or document."),
-    )
+    field_order = ("once", "kind", "to", "purse_kind", "currency", "amount", "entry", "allow_debt", "reason", "evidence")
 
     def clean_reason(self) -> Any:
         return refuse_key(self.cleaned_data["reason"].strip())
-
-    def clean_evidence(self) -> Any:
-        address = self.cleaned_data["evidence"]
-        if address and not address.startswith(("https://", "http://")):
-            raise forms.ValidationError(_("An address begins with https://."))
-        return address
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -176,13 +144,10 @@ class AdjustmentForm(forms.Form):
             if data["entry_row"] is None:
                 self.add_error("entry", _("There is no entry of this number."))
             return data
-        if not data.get("to"):
+        if not data.get("to") and "to" not in self.errors:
             self.add_error("to", _("Name a person or a team."))
-        else:
-            try:
-                data["payer"] = find_payer(data["to"])
-            except forms.ValidationError as wrong:
-                self.add_error("to", wrong)
+        if data.get("kind") == AdjustmentRequest.Kind.CREDIT_LIMIT and data.get("currency") not in ("", "USD"):
+            self.add_error("currency", _("Calls are paid in USD, so a credit limit is in USD."))
         amount = data.get("amount")
         if "amount" not in self.errors:
             if amount is None or (amount == 0 and data.get("kind") == AdjustmentRequest.Kind.ADJUSTMENT):

@@ -7,9 +7,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Group, User
-from billing.forms import refuse_key
-from billing.money_forms import DollarsField, ReasonForm, find_payer
+from billing.form_fields import CurrencyField, DollarsField, PayerField, refuse_key
+from billing.money_forms import ReasonForm
 from billing.services.payments.orders import CENT
 from billing.services.payments.unmatched import Transfer
 
@@ -35,16 +34,9 @@ class RefundForm(ReasonForm):
 class AssignForm(ReasonForm):
     """Whose money it is."""
 
-    to = forms.CharField(
-        label=_("Person or team"),
-        max_length=191,
-        help_text=_("User name or e-mail address of a person, or the code of a team."),
-    )
+    to = PayerField(label=_("Person or team"))
     worth = DollarsField(label=_("Worth in US dollars"), required=False, help_text=_("Only for money in another currency."))
     field_order = ("to", "worth", "reason")
-
-    def clean_to(self) -> User | Group:
-        return find_payer(self.cleaned_data["to"])
 
 
 class TransferForm(forms.Form):
@@ -52,7 +44,7 @@ class TransferForm(forms.Form):
 
     reference = forms.CharField(label=_("Reference of the transfer"), max_length=191)
     amount = DollarsField(label=_("Amount received"), most=10**17)
-    currency = forms.RegexField(label=_("Currency"), regex=r"^[A-Za-z]{3}$", initial="USD", max_length=3)
+    currency = CurrencyField(label=_("Currency"), initial="USD")
     payer = forms.CharField(label=_("Payer"), max_length=191, required=False)
     received_on = forms.DateField(label=_("Received on"), widget=forms.DateInput(attrs={"type": "date"}))
 

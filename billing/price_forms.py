@@ -6,7 +6,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group
-from billing.forms import DATETIME, refuse_key
+from billing.form_fields import refuse_key
+from billing.forms import DATETIME
 from billing.models import OutcomeRule, PriceVersion
 from billing.outcome_rules import EVENTS, FIXED, OutcomeRules
 from billing.price_compare import Example

@@ -73,6 +73,8 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("statement_desk", _("Issue statements"), "file-text", "statements.issue", family=("statement_preview",)),
             Link("payment_list", _("Payments"), "wallet", "ledger.view"),
             Link("unmatched_list", _("Unmatched"), "circle-help", "ledger.view", family=("unmatched_",)),
+            Link("refund_list", _("Refunds"), "undo-2", "ledger.view", family=("refund_",)),
+            Link("conversion_list", _("Conversions"), "arrow-right-left", "ledger.view", family=("conversion_",)),
             Link("code_batch_list", _("Codes"), "ticket", "ledger.view", family=("code_batch_",)),
             Link("approval_list", _("Approvals"), "users", "ledger.view", family=("approval_", "adjustment_", "override_")),
         ],

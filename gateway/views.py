@@ -20,6 +20,7 @@ from billing.explain import BY_CODE, explain_call
 from billing.forms import FindForm
 from billing.models import RequestLog
 from billing.selectors import call_detail, calls_for
+from billing.selectors.calls import refunds_of_call
 from billing.views.calls import chips, price_lines, steps_of
 from config.foundation.clock import now
 from gateway.contract.endpoints import ENDPOINTS
@@ -105,17 +106,19 @@ def find_call(request: Asked, request_id: str) -> HttpResponse:
     key = call.key if call.key_id and ApiKey.objects.filter(pk=call.key_id).exists() else None
     person = call.user if call.user_id and User.objects.filter(pk=call.user_id).exists() else None
     language = person.language if person else translation.get_language()
+    refunds = refunds_of_call(request.user, call)
     with translation.override(language):
-        tell = explain_call(call).tell
+        tell = explain_call(call, refunds).tell
     context = {
         "call": call,
-        "why": explain_call(call),
+        "why": explain_call(call, refunds),
+        "may_refund": may(request.user, "ledger.adjust") and call.cost_nano > 0 and call.origin == "relay",
         "tell": tell,
         "tell_language": language,
         "person": person,
         "key": key,
         "key_standing": standing_of(key) if key else None,
-        "steps": steps_of(call),
+        "steps": steps_of(call, refunds),
         "lines": price_lines(call),
         "may_see_key": may(request.user, "keys.view"),
         "may_see_route": may(request.user, "calls.inner_route"),

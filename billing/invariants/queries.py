@@ -4,6 +4,8 @@
 
 from dataclasses import dataclass
 
+from billing.counted import COUNTED_CALLS
+
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
@@ -168,8 +170,6 @@ _CALLS = (
 
 _ROLLUP_SUM = """sum(call_count) AS c, sum(failed_count) AS f, sum(input_tokens) AS i, sum(cached_tokens) AS k,
             sum(output_tokens) AS o, sum(cost_nano) AS n"""
-_COUNTED = """count(*) AS c, count(*) FILTER (WHERE outcome <> 'ok') AS f, sum(input_tokens) AS i, sum(cached_tokens) AS k,
-            sum(output_tokens) AS o, sum(cost_nano) AS n"""
 _DIFFER = """(coalesce(r.c, 0), coalesce(r.f, 0), coalesce(r.i, 0), coalesce(r.k, 0), coalesce(r.o, 0), coalesce(r.n, 0))
         <> (coalesce(l.c, 0), coalesce(l.f, 0), coalesce(l.i, 0), coalesce(l.k, 0), coalesce(l.o, 0), coalesce(l.n, 0))"""
 _CUBE_KEYS = "day_on, user_id, key_id, group_code, model_name, modality, origin"
@@ -178,7 +178,7 @@ _PARTS = "call_count, failed_count, input_tokens, cached_tokens, output_tokens, 
 _USAGE = (
     Invariant(
         "usage_hourly",
-        "Hourly usage and what is not folded yet equal a count of the request log, cut every way.",
+        "Hourly usage and what is not folded yet equal a count of the request log less what was refunded, cut every way.",
         f"""SELECT format('%s %s %s', coalesce(r.hour_at, l.hour_at), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
             format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
@@ -189,14 +189,14 @@ _USAGE = (
                     ('group', group_code), ('model', model_name), ('modality', modality)) x(cut, value)
             ) both_parts GROUP BY 1, 2, 3, 4
         ) r FULL JOIN (
-            SELECT billing_usage_hour(started_at) AS hour_at, x.cut, x.value, origin, {_COUNTED}
-            FROM billing_requestlog CROSS JOIN LATERAL (VALUES ('group', group_code), ('modality', modality),
+            SELECT billing_usage_hour(started_at) AS hour_at, x.cut, x.value, origin, {_ROLLUP_SUM}
+            FROM {COUNTED_CALLS} c CROSS JOIN LATERAL (VALUES ('group', group_code), ('modality', modality),
                 ('model', billing_usage_model(billed_model, asked_model, outcome))) x(cut, value) GROUP BY 1, 2, 3, 4
         ) l USING (hour_at, cut, value, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_keys",
-        "Daily usage of keys and what is not folded yet equal a count of the request log.",
+        "Daily usage of keys and what is not folded yet equal a count of the request log less what was refunded.",
         f"""SELECT format('%s key %s', coalesce(r.day_on, l.day_on), coalesce(r.key_id, l.key_id)),
             format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
@@ -206,13 +206,13 @@ _USAGE = (
                 SELECT (hour_at AT TIME ZONE 'UTC')::date, key_id, origin, {_PARTS} FROM billing_usagedelta
             ) both_parts GROUP BY 1, 2, 3
         ) r FULL JOIN (
-            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_COUNTED}
-            FROM billing_requestlog GROUP BY 1, 2, 3
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_ROLLUP_SUM}
+            FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3
         ) l USING (day_on, key_id, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_members",
-        "Daily usage of people and what is not folded yet equal a count of the request log.",
+        "Daily usage of people and what is not folded yet equal a count of the request log less what was refunded.",
         f"""SELECT format('%s person %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id)),
             format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
@@ -222,13 +222,13 @@ _USAGE = (
                 SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, origin, {_PARTS} FROM billing_usagedelta
             ) both_parts GROUP BY 1, 2, 3
         ) r FULL JOIN (
-            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id, origin, {_COUNTED}
-            FROM billing_requestlog GROUP BY 1, 2, 3
+            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id, origin, {_ROLLUP_SUM}
+            FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3
         ) l USING (day_on, user_id, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_cube",
-        "Usage by every measure and what is not folded yet equal a count of the request log.",
+        "Usage by every measure and what is not folded yet equal a count of the request log less what was refunded.",
         f"""SELECT format('%s person %s key %s model %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id),
             coalesce(r.key_id, l.key_id), coalesce(r.model_name, l.model_name)), format('calls %s / %s, cost %s / %s',
             r.c, l.c, r.n, l.n)
@@ -242,8 +242,8 @@ _USAGE = (
         ) r FULL JOIN (
             SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,
                 coalesce(key_id, 0) AS key_id, group_code,
-                billing_usage_model(billed_model, asked_model, outcome) AS model_name, modality, origin, {_COUNTED}
-            FROM billing_requestlog GROUP BY 1, 2, 3, 4, 5, 6, 7
+                billing_usage_model(billed_model, asked_model, outcome) AS model_name, modality, origin, {_ROLLUP_SUM}
+            FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3, 4, 5, 6, 7
         ) l USING ({_CUBE_KEYS}) WHERE {_DIFFER}""",
     ),
 )
@@ -268,6 +268,23 @@ _MONEY = (
         JOIN billing_ledgeraccount f ON f.id = e.from_account_id JOIN billing_ledgeraccount t ON t.id = e.to_account_id
         WHERE e.kind <> 'reversal'
           AND (e.kind IN ('opening', 'opening_correction')) <> ('opening_equity' IN (f.kind, t.kind))""",
+    ),
+    Invariant(
+        "refunds",
+        "What was given back for a call is what its refunds say, and no purse gets more than it paid.",
+        """SELECT 'call ' || coalesce(e.call, f.request_id), format('entries %s, refunds %s', e.amount, f.amount) FROM (
+            SELECT transaction_id AS call, sum(amount_nano) AS amount FROM billing_ledgerentry WHERE kind = 'refund' GROUP BY 1
+        ) e FULL JOIN (
+            SELECT request_id, sum(amount_nano) AS amount FROM billing_callrefund GROUP BY 1
+        ) f ON f.request_id = e.call WHERE e.amount IS DISTINCT FROM f.amount
+        UNION ALL
+        SELECT 'call ' || r.call, format('purse %s paid %s, got back %s', r.purse, c.amount, r.amount) FROM (
+            SELECT transaction_id AS call, to_account_id AS purse, sum(amount_nano) AS amount FROM billing_ledgerentry
+            WHERE kind = 'refund' GROUP BY 1, 2
+        ) r LEFT JOIN LATERAL (
+            SELECT sum(x.amount_nano) AS amount FROM billing_ledgerentry x
+            WHERE x.transaction_id = r.call AND x.kind = 'charge' AND x.from_account_id = r.purse
+        ) c ON true WHERE r.amount > coalesce(c.amount, 0)""",
     ),
     Invariant(
         "reversals",

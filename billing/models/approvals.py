@@ -62,6 +62,8 @@ class AdjustmentRequest(models.Model):
         REVALUE = "revalue", _("new value of codes")
         REFUND_DEBT = "refund_debt", _("refund beyond the balance")
         ASSIGN = "assign", _("large unmatched payment")
+        CALL_REFUND = "call_refund", _("refund of a call")
+        CONVERSION = "conversion", _("conversion of money")
 
     class State(models.TextChoices):
         OPEN = "open", _("waits for a second person")
@@ -127,3 +129,10 @@ class AdjustmentRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"
+
+    @property
+    def currency(self) -> str:
+        """What ``amount_nano`` is counted in."""
+        if self.purse is not None:
+            return self.purse.currency
+        return self.entry.from_account.currency if self.entry is not None else "USD"

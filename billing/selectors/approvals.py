@@ -14,7 +14,7 @@ RIGHT = "ledger.view"
 def requests_for(actor: User, state: str = "") -> QuerySet[AdjustmentRequest]:
     """Requests of everybody, newest first; the four eyes work because all of finance sees all of it."""
     require(actor, RIGHT)
-    related = ("purse__user", "purse__group", "entry", "batch", "requested_by", "decided_by", "override__user")
+    related = ("purse__user", "purse__group", "entry__from_account", "batch", "requested_by", "decided_by", "override__user")
     rows = AdjustmentRequest.objects.select_related(*related).order_by("-pk")
     return rows.filter(state=state) if state in AdjustmentRequest.State.values else rows
 

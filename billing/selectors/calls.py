@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from accounts.rights import may
-from billing.models import RequestLog
+from billing.models import CallRefund, RequestLog
 from config.foundation.clock import now
 from config.foundation.errors import NotFound
 from config.foundation.ids import uuid7_time
@@ -76,6 +76,13 @@ def call_detail(actor: User, request_id: str | UUID) -> RequestLog:
     if call is None or not _may_see(actor, call):
         raise NotFound
     return _as_seen_by(actor, call)
+
+
+def refunds_of_call(actor: User, call: RequestLog) -> list[CallRefund]:
+    """What was given back for a call that the actor may see, oldest first."""
+    if not _may_see(actor, call):
+        raise NotFound
+    return list(CallRefund.objects.filter(request_id=call.id).order_by("pk"))
 
 
 def _as_seen_by(actor: User, call: RequestLog) -> RequestLog:

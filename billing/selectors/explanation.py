@@ -11,6 +11,7 @@ from django.db import connection
 
 from accounts.models import User
 from accounts.rights import may
+from billing.counted import COUNTED_CALLS
 from billing.models import LedgerAccount
 from billing.old_balances import OldBalance, old_balances
 from config.foundation.errors import NotFound
@@ -70,10 +71,11 @@ CROSS JOIN LATERAL (
     SELECT e.kind, e.amount_nano, e.booked_at FROM billing_ledgerentry e WHERE e.to_account_id = a.id AND e.kind <> 'charge'
 ) x WHERE a.is_purse AND a.user_id = %(user)s AND a.currency = 'USD' GROUP BY x.kind ORDER BY x.kind
 """
-_FAILED = """
-SELECT count(*), coalesce(sum(cost_nano), 0)::bigint FROM billing_requestlog
+# Less what was given back of them.
+_FAILED = f"""
+SELECT coalesce(sum(call_count), 0), coalesce(sum(cost_nano), 0)::bigint FROM {COUNTED_CALLS} c
 WHERE user_id = %(user)s AND outcome <> 'ok' AND origin = 'relay'
-"""
+"""  # noqa: S608  (constants)
 _LINES = """
 SELECT * FROM (
     (SELECT e.id, e.kind, -e.amount_nano AS amount, e.from_balance_nano AS balance, e.booked_at, e.reason

@@ -15,6 +15,7 @@ from django.db import connection
 
 from accounts.models import Group, User
 from accounts.rights import may, require
+from billing.counted import COUNTED_CALLS
 from billing.selectors.statements import owned_teams
 from billing.selectors.usage import OTHER, TOP_MODELS
 from billing.statements.months import start_of
@@ -27,8 +28,6 @@ FIGURES = ("call_count", "failed_count", "input_tokens", "cached_tokens", "outpu
 ORIGINS = {"here": ["relay"], "old": ["imported"], "both": ["relay", "imported"]}
 _SUMS = ", ".join(f"billing_sum({name}) AS {name}" for name in FIGURES)
 _NAMES = ", ".join(FIGURES)
-_LOG_FIGURES = """1 AS call_count, CASE WHEN outcome <> 'ok' THEN 1 ELSE 0 END AS failed_count, input_tokens, cached_tokens,
-    output_tokens, cost_nano"""
 # What the columns of the roll-ups are called in the log.
 _LOG_COLUMNS = {
     "user_id": "coalesce(user_id, 0)",
@@ -165,15 +164,19 @@ def usage_chart(actor: User, scope: Scope, period: Period, origin: str = "here")
 
 
 def ledger_total(actor: User, scope: Scope, period: Period) -> int:
-    """What the ledger charged for calls of the period: the figure every cut has to add up to."""
+    """What the ledger charged for calls of the period, less what was given back of them: the figure every cut adds up to."""
     _check(actor, scope, period)
-    sql = """SELECT coalesce(sum(e.amount_nano), 0)::bigint FROM billing_ledgerentry e
-        JOIN billing_ledgeraccount a ON a.id = e.from_account_id
-        WHERE e.kind = 'charge' AND e.effective_at >= %(start)s AND e.effective_at < %(end)s"""
-    if scope.user:
-        sql += " AND a.user_id = %(user)s"
-    elif scope.team:
-        sql += " AND a.group_id = %(team)s"
+    whose = "a.user_id = %(user)s" if scope.user else "a.group_id = %(team)s" if scope.team else "true"
+    sql = f"""SELECT coalesce(sum(amount_nano), 0)::bigint FROM (
+        SELECT e.amount_nano FROM billing_ledgerentry e JOIN billing_ledgeraccount a ON a.id = e.from_account_id
+        WHERE e.kind = 'charge' AND e.effective_at >= %(start)s AND e.effective_at < %(end)s AND {whose}
+        UNION ALL
+        SELECT -e.amount_nano FROM (
+            SELECT DISTINCT f.request_id FROM billing_callrefund f
+            WHERE uuid7_time(f.request_id) >= %(start)s AND uuid7_time(f.request_id) < %(end)s
+        ) f JOIN billing_ledgerentry e ON e.transaction_id = f.request_id AND e.kind = 'refund'
+        JOIN billing_ledgeraccount a ON a.id = e.to_account_id WHERE {whose}
+    ) x"""
     return int(_rows(sql, _values(scope, period, "here", _DAY))[0][0])
 
 
@@ -215,7 +218,7 @@ def _whose(scope: Scope) -> str:
 
 
 def _log(scope: Scope, span: str, keys: str) -> str:
-    return f"SELECT {keys}, {_LOG_FIGURES} FROM billing_requestlog WHERE {_whose(scope)}{span} AND origin = ANY (%(origins)s)"
+    return f"SELECT {keys}, {_NAMES} FROM {COUNTED_CALLS} c WHERE {_whose(scope)}{span} AND origin = ANY (%(origins)s)"
 
 
 def _edges(scope: Scope, values: dict[str, Any], column: str) -> list[str]:
@@ -299,7 +302,7 @@ def _house_days(borders: list[datetime], values: dict[str, Any]) -> str:
         values["high"] = [min(at + _HOUR, values["end"]) for at in cut]
         parts.append(
             f"""SELECT e.* FROM unnest(%(low)s::timestamptz[], %(high)s::timestamptz[]) span (low, high) CROSS JOIN LATERAL (
-            SELECT {_LOCAL}, {_LOG_FIGURES} FROM billing_requestlog
+            SELECT {_LOCAL}, {_NAMES} FROM {COUNTED_CALLS} c
             WHERE started_at >= low AND started_at < high AND origin = ANY (%(origins)s)) e"""
         )
     return " UNION ALL ".join(parts)

@@ -50,16 +50,16 @@ def ask(
     _check(kind, amount_nano, reason)
     act = transaction_id or uuid7()
     wanted = {"kind": kind, "amount_nano": amount_nano, "purse": purse, "entry": entry, "batch": batch}
+    wanted["details"] = details or {}
     known = AdjustmentRequest.objects.filter(transaction_id=act).first()
     if known is not None:
         if any(getattr(known, name) != value for name, value in wanted.items()):
             raise EntryMismatch
         return known
-    is_alone = not needs_two(actor, kind, amount_nano)
+    is_alone = not needs_two(actor, kind, amount_nano, _currency(purse, entry))
     request = AdjustmentRequest.objects.create(
         transaction_id=act,
         **wanted,
-        details=details or {},
         reason=reason.strip()[:255],
         evidence_url=evidence_url,
         requested_by=actor,
@@ -127,18 +127,20 @@ def top_up_or_ask(
     reason: str,
     user: User | None = None,
     group: Group | None = None,
+    currency: str = "USD",
     transaction_id: UUID | None = None,
     evidence_url: str = "",
 ) -> PostingResult | AdjustmentRequest:
     """Book money that came in; what is too large for one person comes back as a request that waits for a second."""
     act = transaction_id or uuid7()
+    owner: dict[str, Any] = {"user": user, "group": group, "currency": currency}
     try:
-        return money.top_up(actor=actor, user=user, group=group, amount_nano=amount_nano, reason=reason, transaction_id=act)
+        return money.top_up(actor=actor, amount_nano=amount_nano, reason=reason, transaction_id=act, **owner)
     except SecondPersonNeeded:
         return ask(
             actor=actor,
             kind=Kind.TOP_UP,
-            purse=purse_for(user=user, group=group),
+            purse=purse_for(**owner),
             amount_nano=amount_nano,
             reason=reason,
             evidence_url=evidence_url,
@@ -210,6 +212,12 @@ def _close(actor: User, locked: AdjustmentRequest, state: str, note: str, action
     return locked
 
 
+def _currency(purse: LedgerAccount | None, entry: LedgerEntry | None) -> str:
+    if purse is not None:
+        return purse.currency
+    return entry.from_account.currency if entry is not None else "USD"
+
+
 def _perform(request: AdjustmentRequest) -> None:
     PERFORMERS[request.kind](request)
 
@@ -232,6 +240,7 @@ def _top_up(request: AdjustmentRequest) -> None:
         actor=request.requested_by,
         user=request.purse.user,
         group=request.purse.group,
+        currency=request.purse.currency,
         amount_nano=request.amount_nano,
         reason=request.reason,
         transaction_id=request.transaction_id,

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.rights import may, require
 from accounts.services import audit
-from billing.locks import lock_row
+from billing.locks import lock_row, lock_top_ups_of
 from billing.models import AdjustmentRequest, BreakGlass, LedgerEntry
 from billing.services.errors import AlreadyDecided, OverrideRefused, SamePerson, SecondPersonNeeded
 from config.foundation.clock import now
@@ -29,18 +29,27 @@ def alone_limit(kind: str) -> int:
     return dollars * NANO_PER_USD
 
 
-def needs_two(actor: User, kind: str, amount_nano: int) -> bool:
-    """Whether a second person is needed. Top-ups of a day are added up, so that cutting a large one in pieces is none."""
+def needs_two(actor: User, kind: str, amount_nano: int, currency: str = "USD") -> bool:
+    """Whether a second person is needed. Top-ups of a day are added up, so that cutting a large one in pieces is none.
+
+    What one may do alone is said in dollars, so another currency and a conversion always need two. Only inside a transaction:
+    for a top-up it waits for those that the same person is just booking.
+    """
+    if currency != "USD" or kind == Kind.CONVERSION:
+        return True
     size = abs(amount_nano)
     if kind == Kind.TOP_UP:
+        lock_top_ups_of(actor.pk)
         size += _topped_up_alone(actor)
     return size > alone_limit(kind)
 
 
-def check_two_people(actor: User, kind: str, amount_nano: int, approval: AdjustmentRequest | None) -> None:
+def check_two_people(
+    actor: User, kind: str, amount_nano: int, approval: AdjustmentRequest | None, currency: str = "USD"
+) -> None:
     """Raise SecondPersonNeeded unless the act is small, or ``approval`` is a decided request for exactly this."""
     if approval is None:
-        if needs_two(actor, kind, amount_nano):
+        if needs_two(actor, kind, amount_nano, currency):
             raise SecondPersonNeeded
         return
     fits = approval.kind == kind and approval.state == AdjustmentRequest.State.DONE and approval.requested_by_id == actor.pk
@@ -124,7 +133,8 @@ def review_override(*, actor: User, override: BreakGlass, note: str) -> None:
 
 def _topped_up_alone(actor: User) -> int:
     since = now() - timedelta(hours=24)
-    entries = LedgerEntry.objects.filter(actor=actor, kind="top_up", from_account__kind="cash", booked_at__gt=since)
+    entries = LedgerEntry.objects.filter(actor=actor, kind="top_up", booked_at__gt=since)
+    entries = entries.filter(from_account__kind="cash", from_account__currency="USD")
     approved = AdjustmentRequest.objects.filter(kind=Kind.TOP_UP, requested_by=actor, is_alone=False, decided_at__gt=since)
     alone = entries.exclude(transaction_id__in=approved.values("transaction_id"))
     return int(alone.aggregate(n=Sum("amount_nano"))["n"] or 0)

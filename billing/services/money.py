@@ -22,7 +22,7 @@ from config.foundation.errors import InvalidInput
 from config.foundation.ids import uuid7
 
 # Rows of codes and payments stand behind these entries and would say something else afterwards.
-NOT_REVERSED = ("code", "code_issued", "code_ended", "unmatched", "paid_back")
+NOT_REVERSED = ("charge", "refund", "conversion", "code", "code_issued", "code_ended", "unmatched", "paid_back")
 
 
 @transaction.atomic
@@ -33,22 +33,25 @@ def top_up(
     reason: str,
     user: User | None = None,
     group: Group | None = None,
+    currency: str = "USD",
     transaction_id: UUID | None = None,
     approval: AdjustmentRequest | None = None,
 ) -> PostingResult:
     """Book money that came in (cash to the prepaid purse). The same ``transaction_id`` books once.
+
+    Nano-units of ``currency``; money that is not in USD can be converted, and calls are not paid with it before.
 
     Raises NotAllowed, InvalidInput, SecondPersonNeeded, or EntryMismatch when the id was used for another amount or person.
     """
     require(actor, "ledger.adjust")
     _needs(amount_nano, reason)
     if not _is_booked(transaction_id):
-        check_two_people(actor, AdjustmentRequest.Kind.TOP_UP, amount_nano, approval)
-    purse = purse_for(user=user, group=group)
+        check_two_people(actor, AdjustmentRequest.Kind.TOP_UP, amount_nano, approval, currency)
+    purse = purse_for(user=user, group=group, currency=currency)
     posting = Posting(
         transaction_id or uuid7(),
         "top_up",
-        house_account("cash").pk,
+        house_account("cash", currency=currency).pk,
         purse.pk,
         amount_nano,
         reason=reason[:255],
@@ -95,7 +98,7 @@ def adjust(
     require(actor, "ledger.adjust")
     _needs(abs(amount_nano), reason)
     if not _is_booked(transaction_id):
-        check_two_people(actor, AdjustmentRequest.Kind.ADJUSTMENT, amount_nano, approval)
+        check_two_people(actor, AdjustmentRequest.Kind.ADJUSTMENT, amount_nano, approval, purse.currency)
     house = house_account("adjustment", currency=purse.currency).pk
     source, target = (house, purse.pk) if amount_nano > 0 else (purse.pk, house)
     posting = Posting(
@@ -118,8 +121,14 @@ def reverse_entry(
     require(actor, "ledger.adjust")
     _needs(entry.amount_nano, reason)
     if entry.kind in NOT_REVERSED:
-        raise PostingRefused(_("Codes are voided and payments are given back; their entries are not reversed one by one."))
-    check_two_people(actor, AdjustmentRequest.Kind.REVERSAL, entry.amount_nano, approval)
+        raise PostingRefused(
+            _(
+                "Calls are refunded, codes are voided, payments are given back and money is converted back; their entries are "
+                "not reversed one by one."
+            )
+        )
+    currency = entry.from_account.currency
+    check_two_people(actor, AdjustmentRequest.Kind.REVERSAL, entry.amount_nano, approval, currency)
     posting = Posting(
         transaction_id or uuid7(),
         "reversal",

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from billing.counted import COUNTED_CALLS
+
 # Only one worker folds or counts at a time; who comes second has nothing to do.
 _LOCK = "hashtext('billing_usage')"
 # Enough to add up a whole round in memory, and each row found by its key, however large the roll-up is by then.
@@ -72,10 +74,10 @@ WITH gone AS (
 )
 INSERT INTO billing_usage_round (hour_at, {_KEYS}, {_FIGURES})
 SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
-    billing_usage_model(billed_model, asked_model, outcome), modality, origin, count(*),
-    count(*) FILTER (WHERE outcome <> 'ok'), billing_sum(input_tokens), billing_sum(cached_tokens),
-    billing_sum(output_tokens), billing_sum(cost_nano)
-FROM billing_requestlog WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4, 5, 6, 7
+    billing_usage_model(billed_model, asked_model, outcome), modality, origin, billing_sum(call_count),
+    billing_sum(failed_count), billing_sum(input_tokens), billing_sum(cached_tokens), billing_sum(output_tokens),
+    billing_sum(cost_nano)
+FROM {COUNTED_CALLS} c WHERE started_at >= %(start)s AND started_at < %(end)s GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 _CLEAR = (
     "DELETE FROM billing_usagecube WHERE day_on BETWEEN %(first)s AND %(last)s",

@@ -54,7 +54,7 @@ BEGIN
         AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id));
 END $$;
 
--- What a window must hold: counted anew from the request log, the ledger and the open holds.
+-- What a window must hold: counted anew from the request log, the ledger with its refunds, and the open holds.
 CREATE FUNCTION billing_window_truth(wanted bigint, window_start timestamptz, window_end timestamptz,
     OUT spent bigint, OUT held bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -65,16 +65,28 @@ BEGIN
     IF l.scope = 'key' THEN
         SELECT coalesce(sum(r.cost_nano), 0) INTO spent FROM billing_requestlog r
         WHERE r.key_id = l.key_id AND r.origin = 'relay' AND r.started_at >= window_start AND r.started_at < until;
+        SELECT spent - coalesce(sum(f.amount_nano), 0) INTO spent
+        FROM billing_callrefund f JOIN billing_requestlog r ON r.id = f.request_id AND r.started_at = uuid7_time(f.request_id)
+        WHERE r.key_id = l.key_id AND r.origin = 'relay' AND r.started_at >= window_start AND r.started_at < until;
     ELSIF l.scope = 'member' THEN
         SELECT coalesce(sum(r.cost_nano), 0) INTO spent FROM billing_requestlog r JOIN billing_hold h ON h.id = r.id
         WHERE r.key_id IN (SELECT k.id FROM keys_apikey k WHERE k.team_id = l.group_id) AND r.origin = 'relay'
           AND r.started_at >= window_start AND r.started_at < until
           AND h.group_id = l.group_id AND h.member_id = l.user_id;
+        SELECT spent - coalesce(sum(f.amount_nano), 0) INTO spent
+        FROM billing_callrefund f JOIN billing_hold h ON h.id = f.request_id
+        WHERE h.group_id = l.group_id AND h.member_id = l.user_id
+          AND uuid7_time(f.request_id) >= window_start AND uuid7_time(f.request_id) < until;
     ELSE
         SELECT coalesce(sum(e.amount_nano), 0) INTO spent
         FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON e.from_account_id = a.id
         WHERE a.is_purse AND (a.user_id = l.user_id OR a.group_id = l.group_id) AND e.kind = 'charge'
           AND e.effective_at >= window_start AND e.effective_at < until;
+        -- What was given back counts where its call counted.
+        SELECT spent - coalesce(sum(e.amount_nano), 0) INTO spent
+        FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON e.to_account_id = a.id
+        WHERE a.is_purse AND (a.user_id = l.user_id OR a.group_id = l.group_id) AND e.kind = 'refund'
+          AND uuid7_time(e.transaction_id) >= window_start AND uuid7_time(e.transaction_id) < until;
     END IF;
     SELECT coalesce(sum(h.amount_nano), 0) INTO held FROM billing_hold h
     WHERE h.state = 'open' AND uuid7_time(h.id) >= window_start AND uuid7_time(h.id) < until

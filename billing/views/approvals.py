@@ -180,7 +180,7 @@ def _ask(actor: User, data: dict[str, Any]) -> AdjustmentRequest:
         entry = data["entry_row"]
         details = {"allow_debt": data["allow_debt"]}
         return approvals.ask(**common, entry=entry, amount_nano=entry.amount_nano, details=details)
-    payer = data["payer"]
+    payer = data["to"]
     owner = {"user": payer} if isinstance(payer, User) else {"group": payer}
-    purse = purse_for(**owner, kind=data["purse_kind"] or "prepaid")
+    purse = purse_for(**owner, kind=data["purse_kind"] or "prepaid", currency=data["currency"] or "USD")
     return approvals.ask(**common, purse=purse, amount_nano=data["amount"])

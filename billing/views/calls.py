@@ -1,6 +1,6 @@
 """A person's calls: the list, one call, and the list as CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from accounts.rights import may
 from billing.explain import explain_call
 from billing.exports import table_response
 from billing.forms import CallFilterForm
-from billing.models import RequestLog
+from billing.models import CallRefund, RequestLog
 from billing.selectors import CallFilters, calls_for
 from billing.selectors import call_detail as call_seen_by
+from billing.selectors.calls import refunds_of_call
 from billing.views.home import Asked
 from config.foundation.errors import NotFound
 from config.foundation.money import decimal_usd
@@ -56,7 +57,14 @@ def call_detail(request: Asked, request_id: str) -> HttpResponse:
     # Staff look at other people's calls in the search, where only what they need is shown.
     if may(request.user, "calls.search") and call.user_id != request.user.pk:
         raise NotFound
-    context = {"call": call, "why": explain_call(call), "lines": price_lines(call), "steps": steps_of(call)}
+    refunds = refunds_of_call(request.user, call)
+    context = {
+        "call": call,
+        "why": explain_call(call, refunds),
+        "lines": price_lines(call),
+        "steps": steps_of(call, refunds),
+        "refunds": refunds,
+    }
     return render(request, "billing/call_detail.html", context)
 
 
@@ -78,7 +86,7 @@ def chips(form: Any) -> list[dict[str, Any]]:
     return found
 
 
-def steps_of(call: RequestLog) -> list[dict[str, Any]]:
+def steps_of(call: RequestLog, refunds: Sequence[CallRefund] = ()) -> list[dict[str, Any]]:
     """What happened to the call and when, in milliseconds after it arrived."""
     steps: list[dict[str, Any]] = [{"ms": 0, "look": "good", "text": _("received")}]
     if call.held_nano:
@@ -89,6 +97,7 @@ def steps_of(call: RequestLog) -> list[dict[str, Any]]:
     steps.append({"ms": call.duration_ms, "look": look, "text": call.get_outcome_display(), "status": call.http_status})
     if call.cost_nano:
         steps.append({"ms": None, "look": "good", "text": _("settled"), "nano": call.cost_nano})
+    steps += [{"ms": None, "look": "good", "text": _("given back"), "nano": x.amount_nano, "at": x.created_at} for x in refunds]
     return steps
 
 

@@ -1,5 +1,6 @@
 """Pages of finance: the whole ledger (read only) and money that came in."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -21,7 +22,7 @@ from billing.services.money import give_test_money
 from billing.views.calls import chips
 from billing.views.home import Asked
 from config.foundation.errors import PortalError
-from config.foundation.money import decimal_usd, format_usd
+from config.foundation.money import decimal_usd, format_money
 
 EXPORT_LIMIT = 500_000
 
@@ -57,7 +58,7 @@ def top_up(request: Asked) -> HttpResponse:
         data = form.cleaned_data
         payer = data["to"]
         try:
-            result = (give_test_money if data["is_test"] else top_up_or_ask)(
+            result = (give_test_money if data["is_test"] else partial(top_up_or_ask, currency=data["currency"]))(
                 actor=request.user,
                 amount_nano=data["amount"],
                 reason=data["reason"],
@@ -68,9 +69,9 @@ def top_up(request: Asked) -> HttpResponse:
             form.add_error(None, refused.message)
         else:
             if isinstance(result, AdjustmentRequest):
-                messages.info(request, _("So large a top-up needs a second person. Your request waits for one."))
+                messages.info(request, _("This top-up needs a second person. Your request waits for one."))
                 return redirect("approval_detail", result.pk)
-            words = {"amount": format_usd(data["amount"]), "who": payer, "entry": result.entry_id}
+            words = {"amount": format_money(data["amount"], data["currency"]), "who": payer, "entry": result.entry_id}
             if result.status == "posted":
                 messages.success(request, _("%(amount)s was booked to %(who)s, entry %(entry)s.") % words)
             else:

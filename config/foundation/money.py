@@ -43,6 +43,12 @@ def format_usd(nano: int, places: int = 9, *, trim: bool = True) -> str:
     return f"{sign}${whole:,}{'.' + digits if digits else ''}"
 
 
+def format_money(nano: int, currency: str, places: int = 9) -> str:
+    """Money of any currency for a page: ``$1,234.5`` or ``1,234.50 EUR``."""
+    text = format_usd(nano, places)
+    return text if currency == "USD" else f"{text.replace('$', '', 1)} {currency}"
+
+
 def decimal_usd(nano: int) -> str:
     """Plain decimal string with nine places, for APIs and exports: ``-12.400000000``."""
     whole, rest = divmod(abs(nano), NANO_PER_USD)

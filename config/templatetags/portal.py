@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from config.foundation.clock import now
-from config.foundation.money import NANO_PER_USD, format_usd
+from config.foundation.money import NANO_PER_USD, format_money, format_usd
 from config.foundation.outcomes import Outcome
 from config.foundation.panels import filled
 
@@ -85,6 +85,12 @@ def usd(nano: int | None, places: int = 4) -> str:
 def usd_exact(nano: int | None) -> str:
     """Money with every digit, for details."""
     return "-" if nano is None else format_usd(int(nano), 9)
+
+
+@register.filter
+def money_in(nano: int | None, currency: str) -> str:
+    """Money of any currency with every digit."""
+    return "-" if nano is None else format_money(int(nano), str(currency))
 
 
 @register.filter

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from accounts.models import Role, User
 from billing.invariants import check_all
-from billing.models import LedgerAccount
+from billing.models import AdjustmentRequest, CurrencyConversion, LedgerAccount
 from billing.selectors.limits import limits_of
 from billing.services import ledger
+from billing.services.conversions import convert
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.models import ApiKey
@@ -34,6 +35,21 @@ def give(purse: LedgerAccount, amount: int) -> LedgerAccount:
     ledger.post_entries([ledger.Posting(uuid7(), "top_up", cash.pk, purse.pk, amount)])
     purse.refresh_from_db()
     return purse
+
+
+def converted(actor: User, **wanted: Any) -> CurrencyConversion:
+    """A conversion that a second person approved."""
+    second, _made = User.objects.get_or_create(username="second", defaults={"role": Role.FINANCE, "is_staff": True})
+    approval = AdjustmentRequest.objects.create(
+        kind="conversion",
+        state="done",
+        amount_nano=wanted["amount_nano"],
+        reason="asked",
+        requested_by=actor,
+        decided_by=second,
+        decided_at=now(),
+    )
+    return convert(actor=actor, approval=approval, **wanted)
 
 
 def rich(name: str = "ada", amount: int = 1000) -> tuple[User, LedgerAccount]:

@@ -8,18 +8,19 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Group, Role, User
 from billing.models import CurrencyConversion, LedgerAccount, LedgerEntry
 from billing.selectors.balance import balance_of
 from billing.services import ledger, money
-from billing.services.conversions import convert, received_for
-from billing.services.errors import EntryMismatch, InsufficientBalance, PostingRefused
+from billing.services.approvals import approve, ask
+from billing.services.conversions import received_for
+from billing.services.errors import EntryMismatch, InsufficientBalance, PostingRefused, SecondPersonNeeded
 from config.foundation.errors import InvalidInput, NotAllowed
 from config.foundation.ids import uuid7
-from tests.billing.helpers import broken, end, figures, hold, person
+from tests.billing.helpers import broken, converted, end, figures, hold, person
 from tests.billing.test_at_once import dsn
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def sums() -> dict[str, int]:
 
 def test_euros_become_dollars_at_a_whole_numbered_rate_and_the_rounding_is_booked() -> None:
     user, euros = with_euros()
-    done = convert(actor=person("finance", Role.FINANCE), **wanted(user, 33 * EURO + 333_333_333))
+    done = converted(person("finance", Role.FINANCE), **wanted(user, 33 * EURO + 333_333_333))
     # 33.333333333 * 1.08517 = 36.172333332972...: 36.17 to the purse, 0.002333332 to rounding.
     assert (done.to_nano, done.residue_nano) == (36_170_000_000, 2_333_332)
     dollars = ledger.purse_for(user=user)
@@ -73,12 +74,13 @@ def test_euros_become_dollars_at_a_whole_numbered_rate_and_the_rounding_is_booke
 def test_rounding_up_takes_the_residue_from_rounding() -> None:
     user, _euros = with_euros()
     rate = {"rate_numerator": 1_007, "rate_denominator": 1_000}
-    done = convert(actor=person("finance", Role.FINANCE), **wanted(user, EURO, **rate))
+    done = converted(person("finance", Role.FINANCE), **wanted(user, EURO, **rate))
     assert (done.to_nano, done.residue_nano) == (1_010_000_000, -3_000_000)
     assert LedgerEntry.objects.get(from_account=ledger.house_account("rounding")).amount_nano == 3_000_000
     assert broken() == {}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 2**50), st.integers(1, 10**9), st.integers(1, 10**9), st.sampled_from(["USD", "JPY"]))
 def test_what_is_received_is_half_even_and_adds_up_to_the_worth(amount: int, numerator: int, denominator: int, to: str) -> None:
     received, residue = received_for(amount, numerator, denominator, to)
@@ -92,11 +94,11 @@ def test_what_is_received_is_half_even_and_adds_up_to_the_worth(amount: int, num
 def test_a_conversion_happens_once_for_its_id() -> None:
     user, euros = with_euros()
     by, act = person("finance", Role.FINANCE), uuid7()
-    first = convert(actor=by, **wanted(user, EURO, transaction_id=act))
-    assert convert(actor=by, **wanted(user, EURO, transaction_id=act)).pk == first.pk
+    first = converted(by, **wanted(user, EURO, transaction_id=act))
+    assert converted(by, **wanted(user, EURO, transaction_id=act)).pk == first.pk
     for other in ({"amount_nano": 2 * EURO}, {"rate_numerator": 108_518}):
         with pytest.raises(EntryMismatch), transaction.atomic():
-            convert(actor=by, **{**wanted(user, EURO, transaction_id=act), **other})
+            converted(by, **{**wanted(user, EURO, transaction_id=act), **other})
     assert figures(euros) == (99 * EURO, 0)
     assert broken() == {}
 
@@ -121,7 +123,7 @@ def test_what_cannot_be_converted_changes_nothing() -> None:
     ]
     for error, change in refusals:
         with pytest.raises(error), transaction.atomic():
-            convert(**{"actor": by, **wanted(user, EURO), **change})
+            converted(**{"actor": by, **wanted(user, EURO), **change})
     assert figures(euros) == (100 * EURO, 0)
     assert not CurrencyConversion.objects.exists()
     assert broken() == {}
@@ -140,7 +142,12 @@ def test_an_account_has_one_currency_and_an_entry_stays_within_it(settings: Any)
     assert ledger.set_spendable(actor=None, user_ids=[user.pk], origin=None, is_spendable=False) == 1
     assert ledger.set_spendable(actor=None, user_ids=[user.pk], origin=None, is_spendable=True) == 1
     assert ledger.house_account("cash", currency="EUR").pk == ledger.house_account("cash", currency="EUR").pk
-    money.adjust(actor=person("finance", Role.FINANCE), purse=euros, amount_nano=-1_000, reason="a little less")
+    by = person("finance", Role.FINANCE)
+    # What one may do alone is said in dollars.
+    with pytest.raises(SecondPersonNeeded):
+        money.adjust(actor=by, purse=euros, amount_nano=-1_000, reason="a little less")
+    request = ask(actor=by, kind="adjustment", purse=euros, amount_nano=-1_000, reason="a little less")
+    approve(actor=person("other", Role.FINANCE), request=request)
     assert figures(euros) == (100 * EURO - 1_000, 0)
     assert broken() == {}
 
@@ -166,7 +173,7 @@ def test_a_conversion_asked_for_eight_times_at_once_happens_once() -> None:
     def ask(_number: int) -> int:
         try:
             barrier.wait(30)
-            return convert(actor=by, **wanted(user, 60 * EURO, transaction_id=act)).to_nano
+            return converted(by, **wanted(user, 60 * EURO, transaction_id=act)).to_nano
         finally:
             connection.close()
 

@@ -14,12 +14,11 @@ from billing.invariants import check_all
 from billing.models import DeskItem, LedgerEntry, RedemptionCode
 from billing.pricing import RuleFigures
 from billing.services import budgets, codes, desk, ledger, money, prices, refunds, seals, usage
-from billing.services.conversions import convert
 from billing.services.payments import unmatched
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
-from tests.billing.helpers import broken, end, give, hold, key_of, person, rich
+from tests.billing.helpers import broken, converted, end, give, hold, key_of, person, rich
 
 pytestmark = pytest.mark.django_db
 
@@ -69,8 +68,8 @@ def busy_ledger() -> None:
         too_late(user, cost)
     desk.settle_desk_item(actor=finance, item=DeskItem.objects.get(amount_nano=80), reason="the upstream's bill has it")
     euros = give_euros(user, 5_000_000_000)
-    convert(
-        actor=finance,
+    converted(
+        finance,
         user=user,
         from_currency="EUR",
         to_currency="USD",
@@ -79,7 +78,10 @@ def busy_ledger() -> None:
         rate_denominator=100_000,
         reason="asked",
     )
-    refunds.refund_call(actor=finance, request_id=LedgerEntry.objects.filter(kind="charge")[0].transaction_id, reason="slow")
+    with override_settings(ADJUST_ALONE_USD=1):
+        refunds.refund_call(
+            actor=finance, request_id=LedgerEntry.objects.filter(kind="charge")[0].transaction_id, reason="slow"
+        )
     assert seals.seal_entries() > 0
 
 
@@ -121,6 +123,7 @@ DAMAGE = {
     "usage_cube": "UPDATE billing_usagecube SET cost_nano = cost_nano + 1",
     "codes": "UPDATE billing_redemptioncode SET state = 'unused' WHERE state = 'used'",
     "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
+    "refunds": "UPDATE billing_callrefund SET amount_nano = amount_nano + 1",
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
     "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
     "suspense": """UPDATE billing_ledgerentry SET from_account_id =

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import pytest
 from django.db import connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -20,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from accounts.models import Group, Role
 from billing.models import DeskItem, Hold, LedgerAccount, RedemptionCode
 from billing.services import codes, ledger
-from billing.services.conversions import convert, received_for
+from billing.services.conversions import received_for
 from billing.services.desk import settle_desk_item, write_off_desk_item
 from billing.services.errors import AlreadyReversed, DeskItemClosed, InsufficientBalance, RefundTooHigh
 from billing.services.refunds import refund_call, refund_failed_task
@@ -28,7 +29,7 @@ from billing.services.seals import seal_entries
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
-from tests.billing.helpers import broken, person
+from tests.billing.helpers import broken, converted, person
 
 STEPS = int(os.environ.get("LEDGER_STEPS", "1000"))
 STEPS_A_RUN = 40
@@ -235,9 +236,7 @@ class Machine(RuleBasedStateMachine):
             return
         act = {**self.payer(owner), "from_currency": "EUR", "to_currency": "USD", "transaction_id": uuid7()}
         for _time in range(2):
-            convert(
-                actor=self.finance, amount_nano=amount, rate_numerator=rate, rate_denominator=1_000_000, reason="asked", **act
-            )
+            converted(self.finance, amount_nano=amount, rate_numerator=rate, rate_denominator=1_000_000, reason="asked", **act)
         euros.balance -= amount
         self.rules.purses[owner][1].balance += received
         self.rules.booked += 3 if residue else 2
@@ -390,18 +389,17 @@ SELECT (SELECT count(*) FROM billing_ledgerentry), (SELECT count(*) FROM billing
 @pytest.mark.slow
 @pytest.mark.django_db
 def test_whatever_happens_to_money_the_ledger_is_what_the_rules_say() -> None:
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=max(STEPS // STEPS_A_RUN, 1),
-            stateful_step_count=STEPS_A_RUN,
-            # Shrinking a failure takes minutes on a real database; LEDGER_SHRINK=1 asks for it.
-            phases=tuple(Phase) if "LEDGER_SHRINK" in os.environ else (Phase.explicit, Phase.generate),
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            derandomize="LEDGER_STEPS" not in os.environ,
-        ),
+    size = settings(
+        max_examples=max(STEPS // STEPS_A_RUN, 1),
+        stateful_step_count=STEPS_A_RUN,
+        # Shrinking a failure takes minutes on a real database; LEDGER_SHRINK=1 asks for it.
+        phases=tuple(Phase) if "LEDGER_SHRINK" in os.environ else (Phase.explicit, Phase.generate),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize="LEDGER_STEPS" not in os.environ,
     )
+    with override_settings(ADJUST_ALONE_USD=1):
+        run_state_machine_as_test(Machine, settings=size)
 
 
 def test_the_model_counts_entries_too() -> None:

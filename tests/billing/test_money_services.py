@@ -8,7 +8,7 @@ import pytest
 from accounts.models import AuditEvent, Role
 from billing.models import LedgerAccount, LedgerEntry, RedemptionCode
 from billing.services import budgets, codes, ledger, money
-from billing.services.errors import AlreadyReversed, CodeNotUsable, EntryMismatch, InsufficientBalance
+from billing.services.errors import AlreadyReversed, CodeNotUsable, EntryMismatch, InsufficientBalance, PostingRefused
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
 from config.foundation.ids import uuid7
@@ -92,11 +92,12 @@ def test_corrections_and_reversals() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_charge_can_be_reversed_and_the_call_keeps_its_cost() -> None:
+def test_a_charge_is_refunded_and_not_reversed_so_that_it_cannot_come_back_twice() -> None:
     finance, (user, purse) = person("finance", Role.FINANCE), rich(amount=100)
     end(hold(user, 50).request_id, 40)
-    money.reverse_entry(actor=finance, entry=LedgerEntry.objects.get(kind="charge"), reason="outage")
-    assert figures(purse) == (100, 0)
+    with pytest.raises(PostingRefused, match="Calls are refunded"):
+        money.reverse_entry(actor=finance, entry=LedgerEntry.objects.get(kind="charge"), reason="outage")
+    assert figures(purse) == (60, 0)
     assert broken() == {}
 
 

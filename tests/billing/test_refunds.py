@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -19,6 +20,12 @@ from tests.billing.helpers import broken, end, figures, give, hold, person
 from tests.billing.test_at_once import dsn
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def alone(settings: Any) -> None:
+    """Small refunds need nobody else in most of these tests; test_refund_pages.py asks for two."""
+    settings.ADJUST_ALONE_USD = 1
 
 
 def call_from_two_purses() -> tuple[User, LedgerAccount, LedgerAccount, UUID]:

@@ -1,9 +1,21 @@
 """What lies on finance's desk, for the pictures: codes in every state and requests that wait."""
 
+from django.test import override_settings
+
 from billing.services import approvals, code_batches, codes, ledger
 from billing.services.payments import unmatched
+from billing.services.refunds import refund_call
 from config.foundation.clock import now
+from tests.billing.helpers import converted
 from tests.pages.conftest import DOLLAR, World
+
+
+PAGES = [
+    ("refunds", "fin", "/finance/refunds/"),
+    ("refund-new", "fin", "/finance/refunds/new/?call={call}"),
+    ("conversions", "fin", "/finance/conversions/"),
+    ("conversion-new", "fin", "/finance/conversions/new/?to=alice"),
+]
 
 
 def desk_of(world: World) -> dict[str, str]:
@@ -25,6 +37,15 @@ def desk_of(world: World) -> dict[str, str]:
         evidence_url="https://tickets.example.org/4711",
     )
     approvals.ask(actor=world.finance, kind="credit_limit", purse=purse, amount_nano=50 * DOLLAR, reason="contract of June")
+    with override_settings(ADJUST_ALONE_USD=1):
+        refund_call(actor=world.finance, request_id=world.call_id, amount_nano=1_000_000, reason="the answer was cut short")
+    euros = {"user": world.alice, "currency": "EUR", "amount_nano": 120 * DOLLAR}
+    large = approvals.top_up_or_ask(actor=world.finance, reason="transfer RE-9", **euros)
+    assert not isinstance(large, ledger.PostingResult)
+    approvals.approve(actor=world.admin, request=large)
+    rate = {"rate_numerator": 108_517, "rate_denominator": 100_000, "reason": "asked by mail"}
+    euros |= {"from_currency": euros.pop("currency"), "amount_nano": 100 * DOLLAR + 10_000_000 // 3}
+    converted(world.finance, to_currency="USD", **euros, **rate)
     transfer = unmatched.Transfer("RE-2026-0531", 12_550, "USD", "ACME Trading of the northern region", now())
     incoming = unmatched.enter_transfer(actor=world.finance, transfer=transfer)
     unmatched.enter_transfer(actor=world.finance, transfer=unmatched.Transfer("RE-7", 9_900, "EUR", "", now()))

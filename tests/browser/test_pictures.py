@@ -16,8 +16,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
-from tests.browser import papers, rollout, watch
-from tests.browser.desk import desk_of
+from tests.browser import desk, papers, rollout, watch
 from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.pages.conftest import World, build_world, one_call
 
@@ -68,6 +67,7 @@ PAGES = [
     ("approval", "fin", "/finance/approvals/{approval}/"),
     ("adjust", "fin", "/finance/adjust/"),
     *papers.PAGES,
+    *desk.PAGES,
     ("override", "root", "/finance/override/"),
     ("prices", "fin", "/prices/"),
     ("price-import", "fin", "/prices/books/portal/import/"),
@@ -104,7 +104,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
         "failed": failed.hex,
         "first_prices": first,
         "second_prices": second,
-        **desk_of(world),
+        **desk.desk_of(world),
         **watch.watch_of(world),
         **rollout.rollout_of(world),
     }
