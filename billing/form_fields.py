@@ -52,7 +52,7 @@ class CurrencyField(forms.RegexField):
         super().__init__(regex=r"^[A-Z]{3}$", max_length=3, error_messages=errors, widget=widget, **kwargs)
 
     def to_python(self, value: Any) -> Any:
-        return super().to_python(value).upper()
+        return (super().to_python(value) or "").upper()
 
 
 class RateField(forms.CharField):

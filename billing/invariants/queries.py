@@ -270,23 +270,6 @@ _MONEY = (
           AND (e.kind IN ('opening', 'opening_correction')) <> ('opening_equity' IN (f.kind, t.kind))""",
     ),
     Invariant(
-        "refunds",
-        "What was given back for a call is what its refunds say, and no purse gets more than it paid.",
-        """SELECT 'call ' || coalesce(e.call, f.request_id), format('entries %s, refunds %s', e.amount, f.amount) FROM (
-            SELECT transaction_id AS call, sum(amount_nano) AS amount FROM billing_ledgerentry WHERE kind = 'refund' GROUP BY 1
-        ) e FULL JOIN (
-            SELECT request_id, sum(amount_nano) AS amount FROM billing_callrefund GROUP BY 1
-        ) f ON f.request_id = e.call WHERE e.amount IS DISTINCT FROM f.amount
-        UNION ALL
-        SELECT 'call ' || r.call, format('purse %s paid %s, got back %s', r.purse, c.amount, r.amount) FROM (
-            SELECT transaction_id AS call, to_account_id AS purse, sum(amount_nano) AS amount FROM billing_ledgerentry
-            WHERE kind = 'refund' GROUP BY 1, 2
-        ) r LEFT JOIN LATERAL (
-            SELECT sum(x.amount_nano) AS amount FROM billing_ledgerentry x
-            WHERE x.transaction_id = r.call AND x.kind = 'charge' AND x.from_account_id = r.purse
-        ) c ON true WHERE r.amount > coalesce(c.amount, 0)""",
-    ),
-    Invariant(
         "reversals",
         "A reversal mirrors one earlier entry, to the amount.",
         """SELECT 'entry ' || r.id, format('reverses entry %s', r.reverses_id) FROM billing_ledgerentry r

@@ -56,8 +56,10 @@ def charged_call(actor: User, request_id: str | UUID, amount_nano: int | None = 
     """The call with what a refund of ``amount_nano`` (all that is left when None) would do. Raises NotAllowed, NotFound."""
     require(actor, RIGHT)
     wanted = parse_request_id(request_id)
-    found = wanted and RequestLog.objects.filter(id=wanted, started_at=uuid7_time(wanted)).select_related("user", "key").first()
-    if not found:
+    if wanted is None:
+        raise NotFound
+    found = RequestLog.objects.filter(id=wanted, started_at=uuid7_time(wanted)).select_related("user", "key").first()
+    if found is None:
         raise NotFound
     entries = LedgerEntry.objects.filter(transaction_id=wanted, kind__in=["charge", "refund"], reversed_by=None)
     rows = list(entries.select_related("from_account__user", "from_account__group").order_by("-n"))

@@ -123,7 +123,6 @@ DAMAGE = {
     "usage_cube": "UPDATE billing_usagecube SET cost_nano = cost_nano + 1",
     "codes": "UPDATE billing_redemptioncode SET state = 'unused' WHERE state = 'used'",
     "opening": "UPDATE billing_ledgerentry SET kind = 'top_up' WHERE kind = 'opening'",
-    "refunds": "UPDATE billing_callrefund SET amount_nano = amount_nano + 1",
     "reversals": "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE kind = 'reversal'",
     "guards": "ALTER TABLE billing_ledgerentry DISABLE TRIGGER entry_append_only",
     "suspense": """UPDATE billing_ledgerentry SET from_account_id =

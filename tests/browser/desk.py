@@ -9,7 +9,6 @@ from config.foundation.clock import now
 from tests.billing.helpers import converted
 from tests.pages.conftest import DOLLAR, World
 
-
 PAGES = [
     ("refunds", "fin", "/finance/refunds/"),
     ("refund-new", "fin", "/finance/refunds/new/?call={call}"),
