@@ -126,6 +126,7 @@ class TopUpForm(forms.Form):
     currency = CurrencyField(
         label=_("Currency"),
         initial="USD",
+        required=False,
         help_text=_("Calls are paid in USD. Other money needs a second person, and is converted before it can be spent."),
     )
     reason = forms.CharField(
@@ -139,6 +140,9 @@ class TopUpForm(forms.Form):
 
     def clean_reason(self) -> Any:
         return refuse_key(self.cleaned_data["reason"].strip())
+
+    def clean_currency(self) -> str:
+        return self.cleaned_data["currency"] or "USD"
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

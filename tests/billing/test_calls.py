@@ -66,7 +66,8 @@ def test_everybody_finds_their_own_and_their_teams_calls(alice: User) -> None:
         assert call_detail(bob, call).id == call
         with pytest.raises(NotFound):
             call_detail(charlie, call)
-    for call in (own, theirs, nobody, uuid7(), uuid4(), "nonsense", ""):
+    far = UUID("f5db4225-8074-7d75-982d-22e64952b31b")
+    for call in (own, theirs, nobody, uuid7(), uuid4(), far, str(far), "nonsense", ""):
         with pytest.raises(NotFound):
             call_detail(charlie, call)
 
