@@ -85,7 +85,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("migration_overview", _("Migrations"), "arrow-right-left", "migrations.view"),
             Link("import_list", _("Imports"), "upload", "migrations.view", family=("import_",)),
             Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
-            Link("entry_list", _("Entries"), "external-link", "migrations.view", family=("entry_",)),
+            Link("entry_list", _("Entry points"), "external-link", "migrations.view", family=("entry_",)),
             Link("leftover_list", _("Still on the old entry"), "clock", "migrations.view"),
             Link("admin:models_catalog_upstream_changelist", _("Upstreams"), "server", "catalog.manage"),
             Link("fallback_list", _("Fallbacks"), "route", "fallbacks.view", family=("fallback_",)),

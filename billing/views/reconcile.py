@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from accounts.rights import may
+from billing.desk_words import fact_rows, reason_words
 from billing.forms_reconcile import DecideForm, DeskActForm, DeskFilterForm, StateForm
 from billing.models import DeskItem, Difference
 from billing.selectors import reconcile as selectors
@@ -131,7 +132,8 @@ def desk_item(request: Asked, item_id: int) -> HttpResponse:
             messages.success(request, done)
             return redirect("desk_item", item.pk)
     may_act = may(request.user, "ledger.adjust") and item.state == DeskItem.State.OPEN
-    return render(request, "billing/desk_item.html", {"item": item, "form": form, "may_act": may_act})
+    words = {"reason": reason_words(item.reason), "facts": fact_rows(item.details)}
+    return render(request, "billing/desk_item.html", {"item": item, "form": form, "may_act": may_act, **words})
 
 
 def _act(actor: User, item: DeskItem, data: dict[str, Any]) -> str:
