@@ -87,6 +87,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("wave_list", _("Waves"), "route", "migrations.view", family=("wave_",)),
             Link("entry_list", _("Entry points"), "external-link", "migrations.view", family=("entry_",)),
             Link("leftover_list", _("Still on the old entry"), "clock", "migrations.view"),
+            Link("proof_list", _("Proof of names"), "circle-check", "migrations.view", family=("proof_",)),
             Link("admin:models_catalog_upstream_changelist", _("Upstreams"), "server", "catalog.manage"),
             Link("fallback_list", _("Fallbacks"), "route", "fallbacks.view", family=("fallback_",)),
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),

@@ -278,3 +278,31 @@ class ErrorProfile(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key or self.group or '*'}: {self.profile}"
+
+
+from gateway.models_rollout import (  # noqa: E402
+    Feature,
+    FeatureUse,
+    KeyConfirmation,
+    KeyWatch,
+    ProofResult,
+    ProofRun,
+)
+
+__all__ = [
+    "AccessCheck",
+    "EntryPoint",
+    "EntrySighting",
+    "ErrorProfile",
+    "FallbackRule",
+    "Feature",
+    "FeatureUse",
+    "KeyConfirmation",
+    "KeyOldEntry",
+    "KeyWatch",
+    "OldEntry",
+    "ProofResult",
+    "ProofRun",
+    "RelayInstance",
+    "UpstreamHealth",
+]

@@ -4,10 +4,16 @@ import uuid
 
 from celery import shared_task
 
-from gateway.services import checks
+from gateway.services import checks, proofs
 
 
 @shared_task(name="gateway.tasks.run_access_check_task", ignore_result=True, time_limit=300)
 def run_access_check_task(check_id: str) -> None:
     """Make the two calls of an access check."""
     checks.run_check(uuid.UUID(check_id))
+
+
+@shared_task(name="gateway.tasks.run_proof_task", ignore_result=True, time_limit=3600)
+def run_proof_task(run_id: str) -> None:
+    """Make the calls of a proof of names; goes on where a dead worker left off."""
+    proofs.run_proof(uuid.UUID(run_id))

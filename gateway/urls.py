@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway import views, views_access, views_checks, views_entries, views_routes
+from gateway import views, views_access, views_checks, views_entries, views_proofs, views_routes
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,6 +19,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("set-up/check/", views_checks.access_check_start, name="access_check_start"),
     path("set-up/check/<uuid:check_id>/", views_checks.access_check, name="access_check"),
     path("set-up/check/<uuid:check_id>/result/", views_checks.access_check_result, name="access_check_result"),
+    path("proofs/", views_proofs.proof_list, name="proof_list"),
+    path("proofs/features/", views_proofs.proof_features, name="proof_features"),
+    path("proofs/<uuid:run_id>/", views_proofs.proof_run, name="proof_run"),
+    path("proofs/<uuid:run_id>/progress/", views_proofs.proof_progress, name="proof_progress"),
+    path("proofs/<uuid:run_id>/stop/", views_proofs.proof_stop, name="proof_stop"),
     path("entries/", views_entries.entry_list, name="entry_list"),
     path("entries/new/", views_entries.entry_register, name="entry_register"),
     path("entries/<int:entry_id>/", views_entries.entry_detail, name="entry_detail"),

@@ -76,5 +76,10 @@ def candidate_digests(bare: str) -> list[bytes]:
     return [_hmac(peppers[number], bare) for number in sorted(peppers, reverse=True)]
 
 
+def pepper_numbers() -> frozenset[int]:
+    """The peppers this process has: secrets kept under another one are unknown to it."""
+    return frozenset(_peppers(settings.KEY_PEPPERS))
+
+
 def _hmac(pepper: bytes, bare: str) -> bytes:
     return hmac.new(pepper, bare.encode(), hashlib.sha256).digest()

@@ -11,6 +11,7 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import OutboundMail
 from billing.models import LedgerEntry
 from gateway.models import OldEntry
+from keys.models import ApiKey
 
 
 class Source(models.Model):
@@ -277,6 +278,37 @@ class WaveMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.wave}"
+
+
+class KeyChoice(models.Model):
+    """What becomes of one key when its owner is switched; a key without a row is kept as it is."""
+
+    class Choice(models.TextChoices):
+        KEEP = "keep", _("keep the value")
+        REISSUE = "reissue", _("reissue")
+        RETIRE = "retire", _("retire")
+
+    key = models.OneToOneField(
+        ApiKey, primary_key=True, on_delete=models.CASCADE, related_name="move_choice", verbose_name=_("key")
+    )
+    choice = models.CharField(_("choice"), max_length=8, choices=Choice.choices, default=Choice.KEEP)
+    # For reissue: how long the old value works beside the new one after the switch.
+    overlap_hours = models.PositiveIntegerField(_("overlap, hours"), default=72)
+    reason = models.CharField(_("reason"), max_length=191, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("decided by")
+    )
+    decided_at = models.DateTimeField(_("decided"), auto_now=True)
+    applied_at = models.DateTimeField(_("applied"), null=True, blank=True)
+    # What going back restores: {"secrets": {id: end or null}} for reissue, {"state": "active"} for retire.
+    undo = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("choice for a key")
+        verbose_name_plural = _("choices for keys")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.get_choice_display()}"
 
 
 class WaveEvent(models.Model):

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from config.foundation.money import format_usd
+from gateway.models import KeyConfirmation
 from migrations_center.models import Wave
 from migrations_center.plans.gates import Finding
 
@@ -27,6 +28,7 @@ FINDINGS: dict[str, str | Promise] = {
     ),
     "no_address": gettext_lazy("Has no e-mail address: no notice can be sent."),
     "person_disabled": gettext_lazy("Is disabled: calls are refused on both sides."),
+    "key_unconfirmed": gettext_lazy("The relay “%(relay)s” has not confirmed the key “%(key)s”: %(why)s."),
     "no_live_key": gettext_lazy("Has no key that works."),
     "model_not_found": gettext_lazy("Uses the model “%(model)s” (key “%(key)s”), which does not exist here."),
     "model_not_priced": gettext_lazy("Uses the model “%(model)s” (key “%(key)s”), which has no price here."),
@@ -34,6 +36,13 @@ FINDINGS: dict[str, str | Promise] = {
         "Uses the model “%(model)s” (key “%(key)s”), which no working upstream serves to this group."
     ),
     "model_refused_here": gettext_lazy("Used the model “%(model)s” (key “%(key)s”), which would be refused here: %(refusal)s."),
+}
+# Why a relay has not confirmed a key.
+WITHHELD: dict[str, str | Promise] = {
+    "not_said": gettext_lazy("it has said nothing of it yet"),
+    "another_state": gettext_lazy("it holds another state of it"),
+    "no_relay": gettext_lazy("no relay has reported in for half a minute"),
+    **dict(KeyConfirmation.Withheld.choices),
 }
 BLOCKERS: dict[str, str | Promise] = {
     "": gettext_lazy("Nothing: everybody has moved."),
@@ -77,6 +86,8 @@ def finding_text(finding: Finding) -> str:
     for name in ("expected", "booked"):
         if f"{name}_nano" in detail:
             detail[name] = format_usd(detail[f"{name}_nano"])
+    if "why" in detail:
+        detail["why"] = WITHHELD.get(detail["why"], detail["why"])
     return str(FINDINGS.get(finding.code, finding.code)) % detail
 
 

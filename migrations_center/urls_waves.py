@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from migrations_center import views_keys
 from migrations_center import views_wave_acts as acts
 from migrations_center import views_waves as views
 
@@ -17,6 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("migrations/waves/<int:wave_id>/edit/", views.wave_edit, name="wave_edit"),
     path("migrations/waves/<int:wave_id>/people/", views.wave_members_add, name="wave_members_add"),
     path("migrations/waves/<int:wave_id>/people/<int:person_id>/remove/", views.wave_member_remove, name="wave_member_remove"),
+    path("migrations/waves/<int:wave_id>/keys/", views_keys.wave_keys, name="wave_keys"),
+    path("migrations/waves/<int:wave_id>/keys/ask/", views_keys.wave_keys_ask, name="wave_keys_ask"),
     path("migrations/waves/<int:wave_id>/ready/", acts.wave_ready, name="wave_ready"),
     path("migrations/waves/<int:wave_id>/notify/", acts.wave_notify, name="wave_notify"),
     path("migrations/waves/<int:wave_id>/switch/", acts.wave_switch, name="wave_switch"),

@@ -24,6 +24,7 @@ from gateway.services import remember_old_entry
 from migrations_center import present_waves, selectors_waves
 from migrations_center.forms_waves import MemberFilterForm, PlanForm, WaveForm
 from migrations_center.models import Wave, WaveNotice
+from migrations_center.selectors_keys import adoption_of, lines_of
 from migrations_center.selectors_leftovers import leftovers_for
 from migrations_center.services import late_spend, plans, waves
 
@@ -168,6 +169,7 @@ def wave_detail(request: HttpRequest, wave_id: int) -> HttpResponse:
         "events": selectors_waves.events_of(wave),
         "notices": _notice_counts(wave),
         "panel": selectors_waves.calls_panel(wave),
+        "adoption": None if before_switch else adoption_of(lines_of(user, wave)),
         "unseen_count": selectors_waves.unseen_count(wave),
         "window_until": until,
         "observed_until": waves.observed_until(wave),

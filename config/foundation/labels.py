@@ -187,6 +187,12 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "when people move",
         ),
     ),
+    "wave_key": _fields(
+        support=(
+            "key_id name username choice is_live unconfirmed_relays adopted_at client old_calls",
+            "what becomes of a key, and whether its client has moved",
+        )
+    ),
     "wave_member": _fields(
         support=("user_id username state opening spent closed switched_at back_at", "what becomes of a person's money")
     ),

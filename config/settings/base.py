@@ -165,6 +165,8 @@ SHOW_SERVED_MODEL = env.flag("SHOW_SERVED_MODEL", True)
 RELAY_BREAKER_FAILURES = env.number("RELAY_BREAKER_FAILURES", 5)
 RELAY_BREAKER_SECONDS = env.number("RELAY_BREAKER_SECONDS", 10)
 # The largest request the unified entry takes; a form with files goes through a temporary file, everything else is in memory.
+# A wave starts only when every live relay has confirmed each of its keys; off where another engine serves the calls.
+WAVE_KEY_CONFIRMATION = env.flag("WAVE_KEY_CONFIRMATION", True)
 RELAY_BODY_MEGABYTES = env.number("RELAY_BODY_MEGABYTES", 64)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")

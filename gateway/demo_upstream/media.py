@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.demo_upstream.png import picture
 from gateway.demo_upstream.script import CREATED, Script, failed_answer, hang_up, read
 
 PIXEL = base64.b64encode(b"\x89PNG demo picture").decode()
@@ -30,7 +31,8 @@ async def images(request: web.Request) -> web.StreamResponse:
     usage = _image_usage(script) if "[[usage" in str(body.get("prompt", "")) else None
     if body.get("stream") in {True, "true"}:
         return await _image_stream(request, script, usage)
-    answer: dict[str, Any] = {"created": CREATED, "data": [{"b64_json": PIXEL} for _ in range(int(body.get("n") or 1))]}
+    drawn = picture(str(body.get("size") or ""))
+    answer: dict[str, Any] = {"created": CREATED, "data": [{"b64_json": drawn} for _ in range(int(body.get("n") or 1))]}
     if usage and script.model != "demo-no-usage":
         answer["usage"] = usage
     return _json(answer)

@@ -2,8 +2,9 @@
 
 Answers depend on the request alone. What a call "uses" can be chosen by a hint in the last message, ``[[usage 1000 500]]``
 or ``[[usage 1000 500 200 100]]`` (input, output, of the input: read from a cache, written to one), and its time by
-``[[delay 0.5]]`` (seconds; in a stream before every word). ``[[tool]]`` calls the first tool of the request,
-``[[tool NAME {"some": "argument"}]]`` the one of that name. Failures are chosen by the model's name, see ``FAILURES``.
+``[[delay 0.5]]`` (seconds; in a stream before every word). ``[[tool]]``, like a request that forces one, calls the first tool,
+``[[tool NAME {"some": "argument"}]]`` the one of that name; who wants JSON gets a JSON object. Failures are chosen by the
+model's name, see ``FAILURES``.
 ``GET /__calls`` tells how many calls came in, so that a test can prove that none did; ``POST /__reset`` forgets them.
 ``POST /__down {"model": ..., "status": 503}`` takes a model down until it is called again with status 0.
 """
@@ -34,6 +35,7 @@ FAILURES = {
     "demo-stall": "falls silent after half of the answer",
     "demo-garbage-stream": "sends half of the answer, then what is no event",
     "demo-same-id": "gives every answer the same id",
+    "demo-no-tools": "refuses requests with tools",
 }
 WORDS = ("the", "demo", "upstream", "answers", "with", "words", "that", "mean", "nothing", "at", "all", "and")
 USAGE_HINT = re.compile(r"\[\[usage (\d{1,9}) (\d{1,9})(?: (\d{1,9}))?(?: (\d{1,9}))?\]\]")
@@ -95,6 +97,8 @@ class Script:
     written_tokens: int = 0
     tool: str = ""
     tool_arguments: str = TOOL_ARGUMENTS
+    is_json: bool = False
+    has_tools: bool = False
 
     @property
     def served_as(self) -> str:
@@ -105,6 +109,8 @@ class Script:
         return self.model in {"demo-cut-stream", "demo-cut-before-output"}
 
     def words(self) -> list[str]:
+        if self.is_json:
+            return ['{"answer": ', '"yes"}']
         count = min(self.completion_tokens, MAX_WORDS)
         return [WORDS[n % len(WORDS)] + " " for n in range(count)]
 
@@ -156,6 +162,7 @@ def script_for(raw: bytes, body: dict[str, Any]) -> Script:
     model = str(body.get("model", ""))
     same = b"same" if model == "demo-same-id" else raw
     called = TOOL_HINT.search(text)
+    first_tool = next(iter(tools_of(body)), "")
     return Script(
         model=model,
         prompt_tokens=int(usage.group(1)) if usage else max(1, len(text) // 4 + 3),
@@ -164,9 +171,19 @@ def script_for(raw: bytes, body: dict[str, Any]) -> Script:
         delay=float(delay.group(1)) if delay else 0.2 if model == "demo-slow" else 0.0,
         answer_id="demo-" + hashlib.sha256(same).hexdigest()[:24],
         written_tokens=int(usage.group(4) or 0) if usage else 0,
-        tool=(called[1] or next(iter(tools_of(body)), "")) if called else "",
+        tool=(called[1] or first_tool) if called else first_tool if _forces_tool(body.get("tool_choice")) else "",
         tool_arguments=(called[2] or TOOL_ARGUMENTS) if called else TOOL_ARGUMENTS,
+        is_json=_wants_json(body.get("response_format")),
+        has_tools=bool(body.get("tools")),
     )
+
+
+def _forces_tool(choice: object) -> bool:
+    return choice == "required" or (isinstance(choice, dict) and choice.get("type") in ("function", "tool", "any"))
+
+
+def _wants_json(wanted: object) -> bool:
+    return isinstance(wanted, dict) and str(wanted.get("type")).startswith("json")
 
 
 def tools_of(body: dict[str, Any]) -> list[str]:
@@ -186,6 +203,8 @@ async def failed_answer(script: Script, request: web.Request) -> web.Response | 
     if status := request.app[DOWN].get(script.model, 0):
         return error(status, "The demo upstream has no such model at the moment.", "demo_down")
     match script.model:
+        case "demo-no-tools" if script.has_tools:
+            return error(400, "The demo upstream has a model without tools here.", "tools_not_supported")
         case "demo-503":
             return error(503, "The demo upstream is overloaded as asked.", "demo_overloaded")
         case "demo-500":

@@ -220,6 +220,7 @@ async def _to_new_entry(
         await runtime.refuse(call, exchange, denial)
         return
     runtime.last_use.note(view.id)
+    runtime.features.note(call, is_here=True)
     if view.limits:
         await _within_limits(runtime, call, exchange, view)
     else:
@@ -284,6 +285,9 @@ async def _to_old_entry(
         await runtime.refuse(call, exchange, call.decision.denial)
         return
     runtime.last_use.note(view.id)
+    call.body = parsed or {}
+    runtime.features.note(call, is_here=False)
+    call.body = {}
     sent_path = exchange.scope.get("raw_path") or quote(exchange.scope["path"]).encode()
     target = sent_path.partition(b"?")[0].decode("latin-1").removeprefix("/api" if path != exchange.scope["path"] else "")
     await old_route.forward(runtime, call, exchange, method, target, exchange.scope.get("query_string", b""), raw)

@@ -44,6 +44,18 @@ class KeyCache:
         self._generation += 1
         self._unknown.clear()
 
+    @property
+    def generation(self) -> int:
+        """Grows with every change to keys that was heard of."""
+        return self._generation
+
+    async def hold(self, digest: bytes) -> KeyView | None:
+        """Read the key behind a stored digest into the cache, before anybody calls with it; raises DatabaseGone."""
+        generation, at = self._generation, time.monotonic()
+        view = await self._batcher.ask([digest])
+        self._keep(digest, _Entry(view, generation, at))
+        return view
+
     async def find(self, bare: str) -> KeyView | None:
         """The key whose secret this is, or None; raises DatabaseGone when that cannot be known."""
         digests = candidate_digests(bare)

@@ -18,8 +18,10 @@ from gateway.contract.error_shapes import status_of
 from gateway.contract.types import Denial
 from gateway.relay.call import Call
 from gateway.relay.config_store import ConfigStore
+from gateway.relay.confirmations import EVERY_SECONDS, Confirmations
 from gateway.relay.database import Batcher, DatabaseGone, Line
 from gateway.relay.exchange import Exchange, HeaderList
+from gateway.relay.features import Features
 from gateway.relay.health import Health
 from gateway.relay.key_cache import KeyCache
 from gateway.relay.limits import TELL_SECONDS, Limiter
@@ -71,10 +73,12 @@ class Runtime:
         self.recorder = Recorder()
         self.last_use = LastUse()
         self.sightings = Sightings()
+        self.features = Features()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
         self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
         self.limits = Limiter(self.name)
+        self.confirmations = Confirmations(self.name, self.keys, self._version)
         self.health = Health(failures=options().breaker_failures, seconds=options().breaker_seconds)
         self._health_told = 0.0
         self._started_at = time.time()
@@ -98,8 +102,10 @@ class Runtime:
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.sightings.tell)),
+            asyncio.create_task(self._every(LAST_USE_SECONDS, self.features.tell)),
             asyncio.create_task(self._every(HEALTH_SECONDS, self._tell_health)),
             asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
+            asyncio.create_task(self._every(EVERY_SECONDS, self.confirmations.look)),
         ]
 
     async def stop(self) -> None:
@@ -116,6 +122,8 @@ class Runtime:
         await self.recorder.stop(STOP_SECONDS)
         await self.last_use.stop()
         await self.sightings.stop()
+        await self.confirmations.stop()
+        await self.features.stop()
         with contextlib.suppress(DatabaseGone, psycopg.Error):
             await self._line.run(FAREWELL_SQL, (self.name,))
             await self._line.run(HEALTH_SQL, {"name": self.name, "open": "[]"})
@@ -155,6 +163,9 @@ class Runtime:
         """Refuse a call and log that."""
         self.end(call, call.refused(denial, status_of(denial, exchange.profile)))
         await exchange.refuse(denial, extra=extra)
+
+    def _version(self) -> int:
+        return self.config.snapshot.version if self.config.snapshot else 0
 
     async def _heartbeat(self) -> None:
         snapshot = await self.config.ready(3.0)

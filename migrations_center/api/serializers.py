@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from config.foundation.api_base import InSerializer, OutSerializer, UsdOut
 from config.foundation.labels import Label
-from migrations_center.models import ImportIssue, ImportRun, Source, Wave, WaveMember
+from migrations_center.models import ImportIssue, ImportRun, KeyChoice, Source, Wave, WaveMember
 
 
 class SourceOut(OutSerializer):
@@ -101,6 +101,30 @@ class WaveMemberOut(OutSerializer):
     closed = UsdOut(source="closed_nano", allow_null=True)
     switched_at = serializers.DateTimeField(allow_null=True)
     back_at = serializers.DateTimeField(allow_null=True)
+
+
+class WaveKeyOut(OutSerializer):
+    """A key of a wave. ``adopted_at`` null: not seen on the new side; ``old_calls``: at the old side since the switch."""
+
+    labels_of = "wave_key"
+    audience: ClassVar[Label] = Label.SUPPORT
+
+    key_id = serializers.IntegerField(source="key.pk")
+    name = serializers.CharField(source="key.name")
+    username = serializers.CharField()
+    choice = serializers.ChoiceField(KeyChoice.Choice.choices)
+    is_live = serializers.BooleanField()
+    unconfirmed_relays = serializers.IntegerField()
+    adopted_at = serializers.DateTimeField(allow_null=True)
+    client = serializers.CharField()
+    old_calls = serializers.IntegerField()
+
+
+class WaveKeyChoiceIn(InSerializer):
+    key_ids = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=1000)
+    choice = serializers.ChoiceField(KeyChoice.Choice.choices)
+    overlap_hours = serializers.IntegerField(min_value=0, max_value=720, default=72)
+    reason = serializers.CharField(max_length=191, allow_blank=True, default="")
 
 
 class WaveReasonIn(InSerializer):

@@ -22,12 +22,15 @@ from migrations_center.api.serializers import (
     ImportRunRowOut,
     PlanOut,
     SourceOut,
+    WaveKeyChoiceIn,
+    WaveKeyOut,
     WaveMemberOut,
     WaveOut,
     WaveReasonIn,
 )
 from migrations_center.models import ImportRun, Plan, Source, Wave
-from migrations_center.services import notices, switching, waves
+from migrations_center.selectors_keys import lines_of
+from migrations_center.services import continuity, notices, switching, waves
 
 VIEW = "migrations.view"
 MANAGE = "migrations.manage"
@@ -100,6 +103,8 @@ class WaveViewSet(PortalViewSet):
         "list": VIEW,
         "retrieve": VIEW,
         "members": VIEW,
+        "keys": VIEW,
+        "choose_keys": MANAGE,
         **dict.fromkeys(("ready", "notify", "switch", "back"), MANAGE),
     }
 
@@ -116,6 +121,20 @@ class WaveViewSet(PortalViewSet):
     @action(methods=["get"], detail=True, keyset_ordering="user_id")
     def members(self, request: Request, pk: str) -> Response:
         return self.page_of(self._wave(pk).members.select_related("user"), WaveMemberOut)
+
+    @extend_schema(responses=WaveKeyOut(many=True), filters=False)
+    @action(methods=["get"], detail=True, pagination_class=None)
+    def keys(self, request: Request, pk: str) -> Response:
+        """Every key of the wave: what becomes of it, whether the relays hold it, when it was first seen here."""
+        return Response(WaveKeyOut(lines_of(self.actor, self._wave(pk)), many=True).data)
+
+    @extend_schema(request=WaveKeyChoiceIn, responses=WaveKeyOut(many=True))
+    @keys.mapping.post
+    def choose_keys(self, request: Request, pk: str) -> Response:
+        """Keep, reissue or retire keys, before the people are told."""
+        wave = self._wave(pk)
+        continuity.choose(actor=self.actor, wave=wave, **self.given(WaveKeyChoiceIn))
+        return Response(WaveKeyOut(lines_of(self.actor, wave), many=True).data)
 
     @extend_schema(request=WaveReasonIn, responses=WaveOut)
     @action(methods=["post"], detail=True)

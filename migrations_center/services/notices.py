@@ -14,6 +14,7 @@ from accounts.rights import require
 from accounts.services.mail import queue_mail
 from config.foundation.money import format_usd
 from migrations_center.models import Wave, WaveMember, WaveNotice
+from migrations_center.services.continuity import choices_of
 from migrations_center.services.wave_errors import WrongState
 from migrations_center.services.wave_facts import Decider, purses_of, used_models
 from migrations_center.services.waves import move, require_turn, round_of
@@ -97,6 +98,7 @@ def _context(member: WaveMember, occasion: str, decide: Decider, added_nano: int
         "wave": wave,
         "source": source,
         "renamed": renamed,
+        **({} if occasion == WaveNotice.Occasion.GOING_BACK else choices_of(member)),
         "balance": format_usd(balance),
         "planned_at": wave.planned_at,
         "switched_at": member.switched_at,

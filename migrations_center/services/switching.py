@@ -7,6 +7,7 @@ the nano-dollar because all three are read from the ledger in the transaction th
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -22,7 +23,7 @@ from gateway.services import set_routes
 from keys.models import ApiKey
 from migrations_center.models import Source, Wave, WaveMember, WaveNotice
 from migrations_center.plans import gates
-from migrations_center.services import notices
+from migrations_center.services import continuity, notices
 from migrations_center.services.wave_errors import GatesRed, WindowOver, WrongState
 from migrations_center.services.wave_facts import (
     Decider,
@@ -66,7 +67,20 @@ def begin_switch(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
     red = [one for one in gates.blocking(gates.findings(wave_facts(wave))) if one.code != "planned_time_past"]
     if red:
         raise GatesRed(_("The wave cannot be switched. In the way: %(count)s.") % {"count": len(red)}, red)
+    _require_confirmed(actor, wave)
     return move(wave, State.SWITCHING, actor=actor, reason=reason)
+
+
+def _require_confirmed(actor: User | None, wave: Wave) -> None:
+    """Raises GatesRed naming every key that a live relay does not hold; the relays are asked, so that a second try may go."""
+    if not settings.WAVE_KEY_CONFIRMATION:
+        return
+    missing = continuity.unconfirmed_keys(wave)
+    if missing:
+        continuity.ask_relays(actor=actor, wave=wave)
+        names = ", ".join(dict.fromkeys(one.key_name for one in missing))
+        message = _("Not confirmed by the relays: %(names)s. They were asked again; try in a few seconds.")
+        raise GatesRed(message % {"names": names}, continuity.findings_of(missing))
 
 
 def switch(*, actor: User | None, wave: Wave, reason: str = "") -> BatchResult:
@@ -102,6 +116,7 @@ def _switch_member(actor: User | None, member: WaveMember, decide: Decider) -> b
     _bring_back(actor, source, member)
     set_spendable(actor=actor, user_ids=[member.user_id], origin=origin_of(source), is_spendable=True)
     set_routes(actor=actor, key_ids=key_ids_of(source, [member.user_id]), route=ApiKey.Route.NEW)
+    continuity.carry_out(actor=actor, member=member)
     opening = sum(purses_of(source, [member.user_id]).values_list("balance_nano", flat=True))
     WaveMember.objects.filter(pk=member.pk).update(state=Member.SWITCHED, switched_at=now(), opening_nano=opening)
     member.refresh_from_db()
@@ -213,6 +228,7 @@ def _close_member(actor: User | None, member: WaveMember) -> bool:
     if open_holds(source, member.user_id, purses):
         # The purses stay shut for new calls; those that run end by themselves or expire.
         return False
+    continuity.take_back(actor=actor, member=member)
     closed = _close_purses(actor, source, member, purses, "close")
     figures = _account_for(source, member, purses, closed)
     added = figures["opening_nano"] - (member.opening_nano or 0)

@@ -15,8 +15,10 @@ from accounts.services import audit
 from accounts.services.mail import cancel_mail
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
+from gateway.services.confirmations import end_confirmation
 from migrations_center.models import Plan, Wave, WaveEvent, WaveMember, WaveNotice
 from migrations_center.plans import gates
+from migrations_center.services import continuity
 from migrations_center.services.locking import lock_plan
 from migrations_center.services.wave_errors import (
     AlreadyHere,
@@ -172,6 +174,7 @@ def mark_ready(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
     _manage(actor)
     _only_in(wave, State.DRAFT)
     _refuse_if_red(wave)
+    continuity.ask_relays(actor=actor, wave=wave)
     return move(wave, State.READY, actor=actor, reason=reason)
 
 
@@ -214,6 +217,8 @@ def settle(*, actor: User | None, wave: Wave, reason: str = "") -> Wave:
         raise WrongState(
             _("The observation of this wave lasts until %(until)s.") % {"until": until.isoformat(timespec="minutes")}
         )
+    continuity.finish(actor=actor, wave=wave)
+    end_confirmation(key_ids=keys_of_members(wave))
     return move(wave, State.SETTLED, actor=actor, reason=reason)
 
 

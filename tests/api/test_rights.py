@@ -108,6 +108,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "GET plans/": (PEOPLE, NOBODY),
     "GET waves/": (PEOPLE, NOBODY),
     "GET waves/{wave}/": (PEOPLE, NOBODY),
+    "GET waves/{wave}/keys/": (PEOPLE, NOBODY),
+    "POST waves/{wave}/keys/": (MANAGERS, NOBODY),
     "GET waves/{wave}/members/": (PEOPLE, NOBODY),
     "POST waves/{wave}/ready/": (MANAGERS, NOBODY),
     "POST waves/{wave}/notify/": (MANAGERS, NOBODY),
