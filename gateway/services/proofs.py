@@ -24,9 +24,9 @@ from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput
 from config.foundation.redaction import looks_like_key
 from gateway.contract.features import OPTIONAL, PLAIN, SIZE, STREAM
+from gateway.feature_trials import CAN, Form, Trial, try_feature
 from gateway.models import FeatureUse, ProofResult, ProofRun
 from gateway.services.borrowed_keys import borrowed_secret, require_test_key
-from gateway.feature_trials import CAN, Form, Trial, try_feature
 from keys.selectors import key_for
 from models_catalog.models import AIModel, NameMapEntry, UpstreamModel
 from models_catalog.selectors import current_name_map, newest_name_map_version

@@ -12,9 +12,9 @@ from billing.models import LedgerEntry
 from billing.pricing import RuleFigures
 from config.foundation.errors import InvalidInput, NotAllowed
 from gateway.contract.features import features_of
+from gateway.feature_trials import try_feature
 from gateway.models import FeatureUse, ProofResult, ProofRun
 from gateway.services.proofs import ProofRunning, features_in_use, run_proof, same_model, say_features, start_proof, stop_proof
-from gateway.feature_trials import try_feature
 from models_catalog import services as catalog
 from tests.gateway.servers import until
 from tests.gateway.world import RULE, USD, World, balance
