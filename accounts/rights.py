@@ -24,6 +24,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "ledger.override": frozenset({Role.ADMIN}),
     "calls.search": frozenset({Role.ADMIN, Role.OPS, Role.SUPPORT, Role.FINANCE}),
     "calls.inner_route": frozenset({Role.ADMIN, Role.OPS}),
+    # Creative tasks whose end nobody knows: what was delivered, or that nothing was.
+    "tasks.decide": frozenset({Role.ADMIN, Role.OPS}),
     "fallbacks.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
     "fallbacks.manage": frozenset({Role.ADMIN, Role.OPS}),
     # Nobody approves what they wrote: see gateway.services.fallbacks.

@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from billing.models import AlertChoice, AlertEvent, AlertKind, AlertRule
+from billing.models import AlertChoice, AlertEvent, AlertKind, AlertRule, HookEndpoint
 from config.foundation.money import format_usd, parse_usd
 
 KINDS: dict[str, Any] = {
@@ -119,7 +119,13 @@ class HookForm(forms.Form):
     url = forms.CharField(
         label=gettext_lazy("Address"), max_length=500, help_text=gettext_lazy("A public one that begins with https://.")
     )
-    scope = forms.ChoiceField(label=gettext_lazy("Alerts of"))
+    purpose = forms.ChoiceField(
+        label=gettext_lazy("It gets"),
+        choices=HookEndpoint.Purpose.choices,
+        required=False,
+        help_text=gettext_lazy("The secret of a web hook for tasks also signs callbacks that a request names itself."),
+    )
+    scope = forms.ChoiceField(label=pgettext_lazy("scope", "Of"))
 
     def __init__(self, data: Any = None, *, scopes: list[tuple[str, Any]], **kwargs: Any) -> None:
         super().__init__(data, **kwargs)

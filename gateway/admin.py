@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.foundation.admin import PortalAdmin, ReadOnlyAdmin
+from config.foundation.money import format_usd
 from gateway.models import EntryPoint, OldEntry, RelayInstance
+from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services import remember_old_entry
 
 
@@ -71,3 +73,34 @@ class EntryPointAdmin(ReadOnlyAdmin):
     search_fields = ("name", "url")
     list_select_related = ("owner",)
     fields = ("name", "url", "side", "family", "environment", "owner", "state", "note", "created_at")
+
+
+@admin.register(MediaTask)
+class MediaTaskAdmin(ReadOnlyAdmin):
+    """The history with its inner route; tasks in doubt are decided on their own page."""
+
+    view_right = "calls.inner_route"
+    list_display = ("public_id", "kind", "state", "asked_model", "user", "team", "upstream", "cost_shown", "created_at")
+    list_filter = ("kind", "state")
+    list_select_related = ("user", "team", "upstream")
+    search_fields = ("=id", "=upstream_task_id", "=asked_model", "=key_tail")
+    ordering = ("-id",)
+    fields = (
+        "id", "kind", "state", "doubt", "user", "team", "key_name", "key_tail", "asked_model", "billed_model", "upstream",
+        "upstream_name", "upstream_task_id", "parameters", "parameters_hash", "cost_shown", "failure_code", "failure_reason",
+        "created_at", "finished_at", "checked_at", "check_count", "decided_by", "decision_note",
+    )  # fmt: skip
+
+    @display(description=_("cost"), ordering="cost_nano")
+    def cost_shown(self, task: MediaTask) -> str:
+        return format_usd(task.cost_nano)
+
+
+@admin.register(TaskTemplate)
+class TaskTemplateAdmin(ReadOnlyAdmin):
+    view_right = "calls.inner_route"
+    list_display = ("name", "team", "kind", "is_active", "created_at")
+    list_filter = ("kind", "is_active")
+    list_select_related = ("team",)
+    search_fields = ("name", "team__code")
+    fields = ("name", "team", "kind", "is_active", "created_at")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group
 from config.foundation.outcomes import Outcome
+from gateway.models_tasks import MediaTask, TaskTemplate, TaskTemplateVersion  # noqa: F401 - this app's models too
 from keys.models import ApiKey
 from models_catalog.models import AIModel, Upstream
 

@@ -4,7 +4,9 @@ import uuid
 
 from celery import shared_task
 
-from gateway.services import checks, proofs
+from gateway.services import checks, proofs, tasks
+
+ROUNDS = 10
 
 
 @shared_task(name="gateway.tasks.run_access_check_task", ignore_result=True, time_limit=300)
@@ -17,3 +19,17 @@ def run_access_check_task(check_id: str) -> None:
 def run_proof_task(run_id: str) -> None:
     """Make the calls of a proof of names; goes on where a dead worker left off."""
     proofs.run_proof(uuid.UUID(run_id))
+
+
+@shared_task(name="gateway.tasks.check_tasks_task", ignore_result=True)
+def check_tasks_task() -> None:
+    """Ask after videos that are due, a batch at a time."""
+    for _round in range(ROUNDS):
+        if tasks.check_due_tasks() < tasks.BATCH:
+            return
+
+
+@shared_task(name="gateway.tasks.keep_task_holds_task", ignore_result=True)
+def keep_task_holds_task() -> None:
+    """Keep the money of open videos held."""
+    tasks.keep_holds()

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway import views, views_access, views_checks, views_entries, views_proofs, views_routes
+from gateway import views, views_access, views_checks, views_entries, views_proofs, views_routes, views_tasks, views_templates
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -28,6 +28,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("entries/new/", views_entries.entry_register, name="entry_register"),
     path("entries/<int:entry_id>/", views_entries.entry_detail, name="entry_detail"),
     path("entries/<int:entry_id>/change/", views_entries.entry_change, name="entry_change"),
+    path("tasks/", views_tasks.task_list, name="task_list"),
+    path("tasks/doubt/", views_tasks.task_desk, name="task_desk"),
+    path("tasks/check/", views_tasks.task_preflight, name="task_preflight"),
+    path("tasks/templates/", views_templates.template_list, name="template_list"),
+    path("tasks/templates/new/", views_templates.template_new, name="template_new"),
+    path("tasks/templates/<int:template_id>/", views_templates.template_detail, name="template_detail"),
+    path("tasks/templates/<int:template_id>/edit/", views_templates.template_edit, name="template_edit"),
+    path("tasks/templates/<int:template_id>/switch/", views_templates.template_switch, name="template_switch"),
+    path("tasks/templates/<int:template_id>/<int:number>/run/", views_templates.template_run, name="template_run"),
+    path("tasks/<str:task_id>/", views_tasks.task_detail, name="task_detail"),
+    path("tasks/<str:task_id>/decide/", views_tasks.task_decide, name="task_decide"),
+    path("tasks/<str:task_id>/ask/", views_tasks.task_ask_again, name="task_ask_again"),
+    path("tasks/<str:task_id>/refund/", views_tasks.task_refund, name="task_refund"),
+    path("tasks/<str:task_id>/callbacks/<uuid:delivery_id>/", views_tasks.task_callback_again, name="task_callback_again"),
     *conventions,
     path("keys/<int:key_id>/may-call/", views.key_may_call, name="key_may_call"),
 ]

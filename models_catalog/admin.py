@@ -16,7 +16,7 @@ from unfold.decorators import action
 from config.foundation.admin import PortalAdmin, ReadOnlyAdmin, ReadOnlyInline
 from config.foundation.errors import PortalError
 from models_catalog import selectors, services
-from models_catalog.forms import AIModelForm, NameMapPublishForm, UpstreamForm
+from models_catalog.forms import AIModelForm, NameMapPublishForm, TargetForm, UpstreamForm
 from models_catalog.models import AIModel, ModelAccess, NameMapEntry, NameMapVersion, Provider, Upstream, UpstreamModel
 from models_catalog.name_map_csv import to_csv
 
@@ -120,6 +120,39 @@ class UpstreamAdmin(CatalogAdmin):
             queryset,
             lambda row: services.set_upstream_state(actor_name=request.user.username, upstream=row, state=state),
         )
+
+
+@admin.register(UpstreamModel)
+class TargetAdmin(CatalogAdmin):
+    """What a model at an upstream takes: requests it does not take are refused before they cost anything."""
+
+    add_right = ""
+    form = TargetForm
+    list_display = ("model", "upstream", "upstream_name", "is_described")
+    list_filter = ("model__modality", "upstream")
+    list_select_related = ("model", "upstream")
+    search_fields = ("model__name", "upstream_name", "upstream__name")
+    readonly_fields = ("model", "upstream", "upstream_name")
+    fields = ("model", "upstream", "upstream_name", "parameters", "reason")
+    actions = ("fill_in",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UpstreamModel]:
+        return super().get_queryset(request).select_related("model", "upstream").defer("upstream__credential_sealed")
+
+    @display(description=_("described"), boolean=True)
+    def is_described(self, target: UpstreamModel) -> bool:
+        return bool(target.parameters)
+
+    def write(self, request: Any, instance: UpstreamModel | None, form: forms.ModelForm, change: bool) -> UpstreamModel:
+        assert instance is not None
+        data = form.cleaned_data
+        return services.describe_target(
+            actor_name=request.user.username, target=instance, parameters=data["parameters"], reason=data["reason"]
+        )
+
+    @action(description=_("Fill in what is known of well-known models"), permissions=["act"])
+    def fill_in(self, request: Any, queryset: QuerySet[UpstreamModel]) -> None:
+        self.run_action(request, queryset, lambda row: services.fill_in_target(actor_name=request.user.username, target=row))
 
 
 class ServedByInline(ReadOnlyInline):

@@ -16,7 +16,7 @@ from unfold.widgets import (
 
 from config.foundation.errors import PortalError
 from models_catalog.errors import UnusableAddress
-from models_catalog.models import AIModel, NameMapEntry, Upstream
+from models_catalog.models import AIModel, NameMapEntry, Upstream, UpstreamModel
 from models_catalog.name_map_csv import from_csv
 from models_catalog.services.name_map import NameChange
 from models_catalog.services.upstreams import usable_address
@@ -188,3 +188,25 @@ class NameMapPublishForm(CapitalLabels, forms.Form):
             bill, reason = bool(data.get("bill_as_called")), data.get("reason", "")
             changes.append(NameChange(old_name, "" if kind == "remove" else kind, target, bill, reason))
         return changes
+
+
+class TargetForm(CapitalLabels, forms.ModelForm):
+    """What a target takes, as JSON; the service says what it cannot read."""
+
+    parameters = forms.JSONField(
+        label=_("takes"),
+        required=False,
+        widget=few_lines(16),
+        help_text=_(
+            "A JSON object with inputs, references, parameters and strict, such as "
+            '{"inputs": ["text"], "parameters": {"seed": {"type": "integer", "min": 0}}}. Empty: everything passes.'
+        ),
+    )
+    reason = forms.CharField(label=_("reason"), required=False, max_length=255, widget=UnfoldAdminTextInputWidget)
+
+    class Meta:
+        model = UpstreamModel
+        fields = ("parameters",)
+
+    def clean_parameters(self) -> Any:
+        return self.cleaned_data["parameters"] or {}

@@ -118,6 +118,8 @@ class UpstreamModel(models.Model):
     upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="served", verbose_name=_("upstream"))
     model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="served_by")
     upstream_name = models.CharField(_("name at the upstream"), max_length=255)
+    # What it takes, see models_catalog.parameters; empty: not described, everything passes.
+    parameters = models.JSONField(_("takes"), default=dict, blank=True, db_default={})
 
     class Meta:
         verbose_name = _("served model")

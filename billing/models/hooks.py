@@ -11,7 +11,11 @@ from config.foundation.ids import uuid7
 
 
 class HookEndpoint(models.Model):
-    """An address that a person, a team or (nobody named) the house wants alerts sent to. The secret is kept sealed."""
+    """An address that a person, a team or (nobody named) the house wants events sent to. The secret is kept sealed."""
+
+    class Purpose(models.TextChoices):
+        ALERTS = "alerts", _("alerts")
+        TASKS = "tasks", _("ends of image and video tasks")
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -24,6 +28,7 @@ class HookEndpoint(models.Model):
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.CASCADE, related_name="hooks", verbose_name=_("team")
     )
+    purpose = models.CharField(_("gets"), max_length=8, choices=Purpose.choices, default=Purpose.ALERTS)
     url = models.URLField(_("address"), max_length=500)
     secret_sealed = models.BinaryField(editable=False)
     secret_tail = models.CharField(_("secret"), max_length=4)
@@ -54,7 +59,16 @@ class HookDelivery(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     endpoint = models.ForeignKey(HookEndpoint, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("web hook"))
-    event = models.ForeignKey(AlertEvent, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("event"))
+    # What the receiver tells repetitions by: the same at every attempt and when it is sent again.
+    sent_id = models.UUIDField(_("event id"))
+    # The alert, or (empty) an event of the kind about the subject.
+    event = models.ForeignKey(
+        AlertEvent, null=True, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("event")
+    )
+    kind = models.CharField(_("kind"), max_length=64, blank=True)
+    subject_id = models.UUIDField(null=True, editable=False, db_index=True)
+    # Where it goes when that is not the web hook's own address.
+    url = models.CharField(_("address"), max_length=500, blank=True)
     body = models.TextField(_("body"))
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -67,11 +81,15 @@ class HookDelivery(models.Model):
         verbose_name = _("web hook delivery")
         verbose_name_plural = _("web hook deliveries")
         ordering = ("-created_at",)
-        constraints = [models.UniqueConstraint(fields=["endpoint", "event"], name="hook_delivery_once")]
+        constraints = [models.UniqueConstraint(fields=["endpoint", "sent_id"], name="hook_delivery_once")]
         indexes = [models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="hook_due")]
 
     def __str__(self) -> str:
-        return f"{self.event_id} {self.state}"
+        return f"{self.sent_id} {self.state}"
+
+    @property
+    def address(self) -> str:
+        return self.url or self.endpoint.url
 
 
 class HookAttempt(models.Model):

@@ -64,18 +64,24 @@ class Answer:
 
 
 @transaction.atomic
-def add_endpoint(*, actor: User, url: str, user: User | None = None, group: Group | None = None) -> tuple[HookEndpoint, str]:
+def add_endpoint(
+    *, actor: User, url: str, user: User | None = None, group: Group | None = None, purpose: str = HookEndpoint.Purpose.ALERTS
+) -> tuple[HookEndpoint, str]:
     """A new address and its signing secret in clear, which is not shown again. Raises InvalidInput or NotAllowed."""
     _may_manage(actor, user, group)
-    target = _clean_url(url)
+    target = clean_url(url)
+    if purpose not in HookEndpoint.Purpose.values or (purpose == HookEndpoint.Purpose.TASKS and not (user or group)):
+        raise InvalidInput(_("Web hooks of tasks belong to a person or a team."))
     scope = HookEndpoint.objects.filter(user=user, group=group, is_active=True)
     if scope.count() >= MOST_ENDPOINTS:
         raise InvalidInput(_("There are at most 10 web hooks."))
     clear = f"whsec_{secrets.token_urlsafe(32)}"
     endpoint = HookEndpoint.objects.create(
-        user=user, group=group, url=target, secret_sealed=seal(clear), secret_tail=clear[-4:], created_by=actor
+        user=user, group=group, purpose=purpose, url=target, secret_sealed=seal(clear), secret_tail=clear[-4:], created_by=actor
     )
-    audit.record(actor=actor, action="hook.added", target=endpoint, after={"host": urlsplit(target).hostname})
+    audit.record(
+        actor=actor, action="hook.added", target=endpoint, after={"host": urlsplit(target).hostname, "purpose": str(purpose)}
+    )
     return endpoint, clear
 
 
@@ -89,10 +95,15 @@ def switch_endpoint(*, actor: User, endpoint: HookEndpoint, is_active: bool) -> 
     return bool(done)
 
 
-@transaction.atomic
 def resend_delivery(*, actor: User, delivery: HookDelivery) -> HookDelivery:
     """Send an event once more, with the same event id. Conflict while it waits or is on its way."""
     _may_manage(actor, delivery.endpoint.user, delivery.endpoint.group)
+    return send_again(actor=actor, delivery=delivery)
+
+
+@transaction.atomic
+def send_again(*, actor: User, delivery: HookDelivery) -> HookDelivery:
+    """The same for callers that have looked at the actor's rights themselves."""
     over = (HookDelivery.State.SENT, HookDelivery.State.FAILED)
     done = HookDelivery.objects.filter(pk=delivery.pk, state__in=over).update(
         state=HookDelivery.State.QUEUED, attempts=0, next_attempt_at=now(), claimed_at=None
@@ -100,7 +111,7 @@ def resend_delivery(*, actor: User, delivery: HookDelivery) -> HookDelivery:
     if not done:
         raise Conflict(_("This delivery waits or is on its way already."))
     delivery.refresh_from_db()
-    audit.record(actor=actor, action="hook.sent_again", target=delivery, after={"event": delivery.event_id.hex})
+    audit.record(actor=actor, action="hook.sent_again", target=delivery, after={"event": delivery.sent_id.hex})
     return delivery
 
 
@@ -150,12 +161,12 @@ def _send(delivery: HookDelivery) -> Answer:
     moment = int(time.time())
     try:
         secret = unseal(bytes(delivery.endpoint.secret_sealed))
-        parts = urlsplit(delivery.endpoint.url)
+        parts = urlsplit(delivery.address)
         line = _Line(parts, _address_of(parts))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "portal-hooks/1",
-            "X-Portal-Event-Id": delivery.event_id.hex,
+            "X-Portal-Event-Id": delivery.sent_id.hex,
             "X-Portal-Signature": signature(secret, moment, body),
         }
         try:
@@ -201,7 +212,8 @@ def _is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast and (inner is None or inner.is_global)
 
 
-def _clean_url(url: str) -> str:
+def clean_url(url: str) -> str:
+    """The address as it is kept; InvalidInput for one that may not be called. The guard looks again when it is sent."""
     url = url.strip()
     refused = InvalidInput(_("Give an address such as https://example.com/hook, without a name or password in it."))
     try:

@@ -6,7 +6,7 @@ Amounts are nano-USD. Every call may be repeated with the same ids and has one e
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Group, User
 from accounts.services import audit
-from billing.models import LedgerAccount
+from billing.models import Hold, LedgerAccount
 from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused, RefundTooHigh
 from config.foundation.clock import now
 
@@ -202,6 +202,12 @@ def expire_holds(limit: int = 5000, at: datetime | None = None) -> int:
         cursor.execute(EXPIRE_SQL, [limit, at or now()])
         (count,) = cursor.fetchone()
     return int(count)
+
+
+def prolong_holds(*, hold_ids: Sequence[UUID], until: datetime, margin: timedelta) -> int:
+    """Let these open holds last until then, where they end before that less ``margin``; gives the number prolonged."""
+    open_holds = Hold.objects.filter(pk__in=hold_ids, state=Hold.State.OPEN, expires_at__lt=until - margin)
+    return open_holds.update(expires_at=until)
 
 
 def reserve_payload(requests: Sequence[ReserveRequest]) -> str:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.rights import may
 from billing.forms_alerts import HookForm
+from billing.models import HookEndpoint
 from billing.selectors import alerts as selectors
 from billing.services import hooks
 from billing.views.home import Asked
@@ -35,7 +36,12 @@ def hook_list(request: Asked) -> HttpResponse:
         if scope in teams:
             whose = {"group": teams[scope]}
         try:
-            endpoint, clear = hooks.add_endpoint(actor=request.user, url=form.cleaned_data["url"], **whose)
+            endpoint, clear = hooks.add_endpoint(
+                actor=request.user,
+                url=form.cleaned_data["url"],
+                purpose=form.cleaned_data["purpose"] or HookEndpoint.Purpose.ALERTS,
+                **whose,
+            )
         except PortalError as refused:
             form.add_error("url", refused.message)
         else:

@@ -48,6 +48,23 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         customer=("id code name kind description is_active member_count", "members know their team"),
         operator=("usable_codes", "names of other groups are no customer's business"),
     ),
+    "task": _fields(
+        customer=(
+            "id request_id kind state progress created_at finished_at model billed_model endpoint user_id team_id key_id key_tail "
+            "parameters parameters_hash reference_count template_id template_number held cost item_count delivered_ms "
+            "delivered_size failure_code failure_reason assets assets_expire_at",
+            "the payer's own task; prompts are in none of its fields",
+        ),
+        operator=("upstream_id upstream_name upstream_task_id doubt", "the inner route"),
+    ),
+    "task_callback": _fields(customer=("id event_id kind address state attempts", "what the payer asked to be told")),
+    "preflight": _fields(customer=("model is_accepted targets", "whether one's own request would be taken")),
+    "preflight_verdict": _fields(customer=("name is_described is_accepted problems", "targets by number, below operators")),
+    "preflight_problem": _fields(customer=("field allowed", "what a request may ask for")),
+    "task_template": _fields(customer=("id team_id name kind is_active versions", "the team's own")),
+    "task_template_version": _fields(
+        customer=("number model_name parameters note created_at created_by", "the team's own; members know each other")
+    ),
     "membership": _fields(customer=("user_id username team_role created_at", "members of a team know each other")),
     "audit_event": _fields(
         operator=(

@@ -41,6 +41,8 @@ SPECTACULAR_SETTINGS = {
         "CodePurseEnum": "billing.models.CodeBatch.PurseKind",
         "ApprovalKindEnum": "billing.models.AdjustmentRequest.Kind",
         "ApprovalStateEnum": "billing.models.AdjustmentRequest.State",
+        "TaskStateEnum": "gateway.models_tasks.MediaTask.State",
+        "TaskKindEnum": "gateway.models_tasks.MediaTask.Kind",
         "OutcomeEnum": "config.foundation.outcomes.Outcome",
     },
     "POSTPROCESSING_HOOKS": [

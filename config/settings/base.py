@@ -140,6 +140,8 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "portal@example.org")
 
 # How long a call may hold money before the sweeper gives it back, in seconds.
 HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
+# How long a video may hold money; prolonged while it is being made or nobody knows how it stands, in hours.
+TASK_HOLD_HOURS = env.number("TASK_HOLD_HOURS", 168)
 # How many days after its hold ran out the end of a call is still charged; later it goes to the desk. The ledger's functions
 # read it from the connection. Compiling a plan takes longer than any query of a page runs.
 LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)

@@ -3,6 +3,7 @@
 Builtins of the template engine: no ``{% load %}`` needed. docs/pages.md shows each with an example.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -52,7 +53,9 @@ STATE_LOOKS: dict[str, str] = {
     **dict.fromkeys(["draft", "disabled", "deleted", "released", "expired", "unused", "old", "left_out", "void"], "quiet"),
     **dict.fromkeys(["withdrawn", "refunded", "returned"], "quiet"),
     **dict.fromkeys(["paid", "assigned"], "good"),
-    **dict.fromkeys(["created", "asked"], "busy"),
+    **dict.fromkeys(["created", "asked", "submitted", "in_progress"], "busy"),
+    **dict.fromkeys(["completed"], "good"),
+    **dict.fromkeys(["unknown"], "warn"),
     **dict.fromkeys(["unmatched"], "warn"),
     **dict.fromkeys(
         [
@@ -226,6 +229,18 @@ def field(bound: BoundField) -> SafeString:
 def fields(form: Any) -> SafeString:
     """Every field of a form, hidden ones and form-wide errors included."""
     return mark_safe(render_to_string("_partials/fields.html", {"form": form}))  # noqa: S308
+
+
+@register.filter
+def seconds(milliseconds: int) -> str:
+    """Seconds, without zeros at the end."""
+    return f"{int(milliseconds) / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """A value as a program would write it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

@@ -3,9 +3,12 @@
 from django.urls import URLPattern, URLResolver
 from rest_framework.routers import SimpleRouter
 
+from gateway.api.task_views import TaskTemplateViewSet, TaskViewSet
 from gateway.api.views import AccessViewSet
 
 router = SimpleRouter()
 router.register("access", AccessViewSet, basename="api_access")
+router.register("tasks", TaskViewSet, basename="api_task")
+router.register("task-templates", TaskTemplateViewSet, basename="api_task_template")
 
 urlpatterns: list[URLPattern | URLResolver] = [*router.urls]

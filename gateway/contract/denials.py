@@ -166,6 +166,48 @@ NO_REALTIME = _denial(
     "realtime_not_supported",
     gettext_noop("Realtime sessions are not served here. Use /v1/chat/completions or /v1/audio instead."),
 )
+TASK_NOT_FOUND = _denial(
+    Outcome.CLIENT_ERROR,
+    404,
+    "task_not_found",
+    gettext_noop("There is no such video here, or it belongs to somebody else. GET /v1/videos lists yours."),
+)
+TASK_RUNNING = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "task_running",
+    gettext_noop("This video is still being made. Delete it when it is completed or has failed."),
+)
+TASK_NOT_READY = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "video_not_ready",
+    gettext_noop("This video has nothing to download yet. Ask for it until its status is completed."),
+)
+ASSET_GONE = _denial(
+    Outcome.CLIENT_ERROR,
+    410,
+    "asset_expired",
+    gettext_noop("The file of this video is no longer kept by its provider. Download videos soon after they are completed."),
+)
+CALLBACK_SECRET_MISSING = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "callback_secret_missing",
+    gettext_noop("A callback is signed, and you have no signing secret yet. Add a web hook for tasks in the portal first."),
+)
+CALLBACK_REFUSED = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "callback_not_accepted",
+    gettext_noop("This callback address is not accepted. Give a public one that is called over TLS."),
+)
+BAD_TEMPLATE = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "template_not_found",
+    gettext_noop("There is no such template in your teams. Name it as in the portal, such as poster or poster@1."),
+)
 INTERNAL = _denial(Outcome.UPSTREAM_ERROR, 500, "internal_error", gettext_noop("Something went wrong here. Try again later."))
 UPSTREAM_ERROR = _denial(
     Outcome.UPSTREAM_ERROR, 502, "upstream_error", gettext_noop("The model's provider failed. Try again later.")
@@ -278,6 +320,12 @@ def model_not_found(name: str, successor: str = "") -> Denial:
 def model_not_priced(name: str) -> Denial:
     said = gettext_noop("The model '%(name)s' has no price yet, so it cannot be called. Ask your administrator.")
     return _denial(Outcome.MODEL_UNAVAILABLE, 403, "model_not_priced", said, name=name)
+
+
+def unsupported_parameter(name: str, field: str, allowed: str) -> Denial:
+    """A field that no target of the model takes as it was sent; the value itself is not repeated."""
+    said = gettext_noop("The model '%(name)s' does not take this '%(field)s'. Allowed: %(allowed)s.")
+    return _denial(Outcome.UNSUPPORTED_INPUT, 400, "unsupported_parameter", said, name=name, field=field, allowed=allowed)
 
 
 def endpoint_not_supported(name: str) -> Denial:

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "chat", "text", "responses", "messages", "count", "embeddings", "images", "speech", "transcript", "moderations", "rerank"
+    "chat",
+    "text",
+    "responses",
+    "messages",
+    "count",
+    "embeddings",
+    "images",
+    "speech",
+    "transcript",
+    "moderations",
+    "rerank",
+    "videos",
 ]
 Protocol: TypeAlias = Literal["openai", "anthropic"]
 
@@ -13,6 +24,7 @@ Protocol: TypeAlias = Literal["openai", "anthropic"]
 _MODALITIES = {
     "embeddings": "embedding",
     "images": "image",
+    "videos": "video",
     "speech": "audio",
     "transcript": "audio",
     "moderations": "moderation",
@@ -44,6 +56,11 @@ class Endpoint:
         return _MODALITIES.get(self.kind, "text")
 
     @property
+    def is_task(self) -> bool:
+        """Whether the call makes a picture or a video, which the task history keeps."""
+        return self.kind in {"images", "videos"}
+
+    @property
     def name(self) -> str:
         """The last words of the path, for people."""
         return self.path.removeprefix("/v1/")
@@ -61,6 +78,7 @@ _LIST = (
     Endpoint("/v1/images/generations", "images", streams=True, is_create=True),
     Endpoint("/v1/images/edits", "images", streams=True, takes_form=True, is_create=True),
     Endpoint("/v1/images/variations", "images", takes_form=True, is_create=True),
+    Endpoint("/v1/videos", "videos", takes_form=True, is_create=True),
     Endpoint("/v1/audio/speech", "speech", streams=True, is_create=True),
     Endpoint("/v1/audio/transcriptions", "transcript", writes=True, streams=True, takes_form=True, is_create=True),
     Endpoint("/v1/audio/translations", "transcript", writes=True, takes_form=True, is_create=True),

@@ -147,6 +147,8 @@ def error_value(
         error = {"message": message, "type": kind, "param": param, "code": denial.code}
     if denial.limit_of:
         error["limit_of"] = denial.limit_of
+    if "allowed" in denial.values:
+        error["allowed"] = denial.values["allowed"]
     if denial.provider_message:
         error["provider_message"] = denial.provider_message
     return {"type": "error", "error": error, "request_id": request_id} if dialect == "anthropic" else {"error": error}

@@ -71,5 +71,5 @@ def _value(name: str, value: object) -> object:
         return value
     if name in OURS:
         return gettext(value)
-    most = MOST_WORDS if name == "words" else MOST_NAME
+    most = MOST_WORDS if name in {"words", "allowed"} else MOST_NAME
     return value if len(value) <= most else value[: most - 1] + "…"

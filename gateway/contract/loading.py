@@ -15,7 +15,7 @@ import orjson
 from cryptography.fernet import InvalidToken
 
 from billing.outcome_rules import OutcomeTable
-from billing.pricing import BookPrices, PriceTable, RuleFigures, VersionPrices
+from billing.pricing import BookPrices, Price, PriceTable, RuleFigures, VersionPrices
 from billing.services.outcomes import CELLS_SQL, CURRENT_SQL, table_from
 from config.foundation.crypto import unseal
 from gateway.contract.fences import AccessRules, Fence
@@ -36,6 +36,7 @@ from gateway.contract.types import (
 logger = logging.getLogger(__name__)
 
 Row = tuple[Any, ...]
+NOTHING_SAID: dict[str, Any] = {}
 
 
 class Cursor(Protocol):
@@ -67,7 +68,7 @@ SELECT u.id, u.name, u.base_url, u.credential_sealed, u.group_codes, u.priority,
 FROM models_catalog_upstream u JOIN models_catalog_provider p ON p.id = u.provider_id
 WHERE u.state = 'enabled' AND p.protocol IN ('openai', 'anthropic')
 """
-SERVED_SQL = "SELECT upstream_id, model_id, upstream_name FROM models_catalog_upstreammodel"
+SERVED_SQL = "SELECT upstream_id, model_id, upstream_name, parameters::text FROM models_catalog_upstreammodel"
 BOOKS_SQL = "SELECT id, code, formula, quota_per_unit, is_default FROM billing_pricebook"
 VERSIONS_SQL = """
 SELECT v.id, v.book_id, v.number, v.valid_from FROM billing_priceversion v
@@ -84,6 +85,14 @@ FROM billing_pricerule WHERE version_id = ANY(%s)
 """
 MULTIPLIERS_SQL = """
 SELECT version_id, group_code, payer_group_code, multiplier FROM billing_groupmultiplier WHERE version_id = ANY(%s)
+"""
+# One price of a version that need not be in force any more: a task is paid at the price of its admission.
+PRICE_SQL = """
+SELECT r.version_id, r.model_name, r.basis, r.input_nano, r.cached_nano, r.cache_write_nano, r.output_nano, r.call_nano,
+       r.item_nano, r.minimum_nano, r.source_figures::text, r.reasoning_nano, r.audio_input_nano, r.audio_output_nano,
+       r.character_nano, r.unit_prices::text, r.rounding, r.rounding_step_nano, b.code, b.formula, b.quota_per_unit
+FROM billing_pricerule r JOIN billing_priceversion v ON v.id = r.version_id JOIN billing_pricebook b ON b.id = v.book_id
+WHERE r.version_id = %s AND r.model_name = %s
 """
 GROUP_BOOKS_SQL = "SELECT g.code, b.book_id FROM billing_groupbook b JOIN accounts_group g ON g.id = b.group_id"
 FALLBACKS_SQL = """
@@ -243,9 +252,10 @@ def _upstreams(rows: list[Row]) -> dict[int, UpstreamView]:
 
 def _candidates(upstreams: dict[int, UpstreamView], served: list[Row]) -> dict[int, tuple[Candidate, ...]]:
     by_model: defaultdict[int, list[Candidate]] = defaultdict(list)
-    for upstream_id, model_id, upstream_name in served:
+    for upstream_id, model_id, upstream_name, takes in served:
         if upstream_id in upstreams:
-            by_model[model_id].append(Candidate(upstreams[upstream_id], upstream_name))
+            found_takes = orjson.loads(takes) if takes != "{}" else NOTHING_SAID
+            by_model[model_id].append(Candidate(upstreams[upstream_id], upstream_name, found_takes))
     for found in by_model.values():
         found.sort(key=lambda one: (-one.upstream.priority, one.upstream.id))
     return {model_id: tuple(found) for model_id, found in by_model.items()}
@@ -270,6 +280,11 @@ def _prices(cursor: Cursor) -> PriceTable:
         default_book_id=next((row[0] for row in books if row[4]), None),
         group_books=dict(_all(cursor, GROUP_BOOKS_SQL)),
     )
+
+
+def price_from_row(row: Row, multiplier: str) -> Price:
+    """A row of ``PRICE_SQL``, with the multiplier the task was admitted at."""
+    return Price(row[0], row[18], row[19], row[20], row[1], _rule(row), Decimal(multiplier or "1"))
 
 
 def _profiles(cursor: Cursor) -> ProfileTable:

@@ -113,8 +113,11 @@ class FallbackView:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """``takes``: what the target is described to take (``models_catalog.parameters``); empty when nobody said."""
+
     upstream: UpstreamView
     upstream_name: str
+    takes: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.demo_upstream import chat, dialects, media
+from gateway.demo_upstream import chat, dialects, media, videos
 from gateway.demo_upstream.script import CALLS, CREATED, DOWN, FAILURES, Calls
 
 POSTS = {
@@ -42,6 +42,7 @@ async def _calls(request: web.Request) -> web.Response:
 async def _reset(request: web.Request) -> web.Response:
     request.app[CALLS].__init__()  # type: ignore[misc]
     request.app[DOWN].clear()
+    request.app[videos.JOBS].clear()
     return web.Response(status=204)
 
 
@@ -67,6 +68,7 @@ def build() -> web.Application:
     app[DOWN] = {}
     for path, handler in POSTS.items():
         app.router.add_post(path, handler)
+    videos.add_to(app)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/__calls", _calls)
     app.router.add_post("/__reset", _reset)

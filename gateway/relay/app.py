@@ -30,7 +30,7 @@ from gateway.contract.fallbacks import fallback_for  # noqa: E402
 from gateway.contract.resolve import callable_models, check_key, clean_name, resolve  # noqa: E402
 from gateway.contract.snapshot import Snapshot  # noqa: E402
 from gateway.contract.types import Ask, Decision, Denial, KeyView  # noqa: E402
-from gateway.relay import new_route, old_route  # noqa: E402
+from gateway.relay import media, new_route, old_route, videos  # noqa: E402
 from gateway.relay.call import Call  # noqa: E402
 from gateway.relay.client import address_of, presented_key  # noqa: E402
 from gateway.relay.database import DatabaseGone  # noqa: E402
@@ -152,13 +152,15 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     spec = ENDPOINTS.get(path) if method == "POST" else None
     is_call = spec is not None
     is_list = method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/"))
+    is_look = videos.serves(method, path)
+    is_known = is_call or is_list or is_look
     sent = presented_key(exchange.headers)
     presented = normalise(sent) if sent else None
     if presented is None and is_portals(path):
         await hand_over(exchange)
         return
     if presented is None:
-        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_call or is_list else _nothing_at(path)
+        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_known else _nothing_at(path)
         await _turn_away(runtime, call, exchange, denial)
         return
     view = await runtime.keys.find(presented.bare)
@@ -170,7 +172,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
         return
     exchange.profile = snapshot.profiles.profile_for(view)
     if view is None:
-        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_call or is_list else _nothing_at(path))
+        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_known else _nothing_at(path))
         return
     runtime.sightings.note(view.id, view.route, exchange)
     if view.route == "old":
@@ -182,6 +184,8 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
         finally:
             if call.form is not None:
                 call.form.close()
+    elif is_look:
+        await videos.look(runtime, exchange, call, snapshot, view, presented, path)
     elif is_list:
         await _to_list(runtime, call, exchange, snapshot, view, presented, path)
     else:
@@ -201,6 +205,8 @@ async def _to_new_entry(
     if unreadable is denials.TOO_LARGE:
         await runtime.refuse(call, exchange, denials.TOO_LARGE)
         return
+    if call.spec.is_task and unreadable is None and "template" in call.body:
+        unreadable = await media.apply_template(runtime, call, view)
     model = call.body.get("model")
     call.is_stream = call.spec.streams and (call.body.get("stream") is True or call.body.get("stream_format") == "sse")
     ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None, call.spec.protocol)
@@ -219,12 +225,20 @@ async def _to_new_entry(
     if denial is not None:
         await runtime.refuse(call, exchange, denial)
         return
+    if call.spec.is_task and (problem := media.check(call)) is not None:
+        await media.refuse(runtime, call, exchange, problem)
+        return
     runtime.last_use.note(view.id)
     runtime.features.note(call, is_here=True)
     if view.limits:
         await _within_limits(runtime, call, exchange, view)
     else:
-        await new_route.serve(runtime, call, exchange)
+        await _serve(runtime, call, exchange)
+
+
+async def _serve(runtime: Runtime, call: Call, exchange: Exchange) -> None:
+    serve = videos.create if call.spec.kind == "videos" else new_route.serve
+    await serve(runtime, call, exchange)
 
 
 async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView) -> None:
@@ -238,7 +252,7 @@ async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view:
         return
     exchange.extra = permit.headers()
     try:
-        await new_route.serve(runtime, call, exchange)
+        await _serve(runtime, call, exchange)
     finally:
         runtime.limits.end(permit, call.used_tokens)
 

@@ -58,6 +58,9 @@ class Call:
     # Tokens of the answer, once it is known: what the call counts for against a limit of tokens.
     used_tokens: int = 0
     billed_by_fallback: bool = False
+    # Of a creative task: (template, version) it was made from, and where its end is told.
+    template: tuple[int, int] | None = None
+    callback_url: str = field(default="", repr=False)
 
     def elapsed_ms(self) -> int:
         return int((time.perf_counter() - self.started) * 1000)
@@ -76,7 +79,7 @@ class Call:
         if self.health is not None:
             self.health.note(candidate, error)
 
-    def reserve_request(self, amount: int) -> ReserveRequest:
+    def reserve_request(self, amount: int, life: timedelta | None = None) -> ReserveRequest:
         key = self.decision.key
         assert key is not None
         return ReserveRequest(
@@ -85,7 +88,7 @@ class Call:
             group_id=key.team_id,
             key_id=key.id,
             amount_nano=amount,
-            expires_at=datetime.now(UTC) + timedelta(seconds=options().hold_seconds),
+            expires_at=datetime.now(UTC) + (life or timedelta(seconds=options().hold_seconds)),
             context=self._columns(),
         )
 
@@ -186,6 +189,8 @@ class Call:
             columns["fallback_rule_id"] = self.fallback.rule_id
             if self.billed_by_fallback:
                 columns |= {"billed_model": self.fallback.model_name, "price_version_id": self.fallback.price.version_id}
+        if self.spec.kind == "videos":
+            columns["modality"] = self.spec.modality
         return {
             **columns,
             "endpoint": self.endpoint,

@@ -23,6 +23,11 @@ _NAME = re.compile(rb'[;\s]name="([^"\r\n]*)"', re.IGNORECASE)
 _FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
 
 
+# Fields of ours that go no further, and those that are read, so that a second one must not say otherwise.
+OWN_FIELDS = frozenset({"template", "callback_url"})
+ONCE = OWN_FIELDS | {"model", "n", "size", "quality", "stream", "seconds", "duration", "resolution"}
+
+
 class BadForm(Exception):
     """The body is no form, or names its model twice."""
 
@@ -40,21 +45,47 @@ class Form:
     file_bytes: int = 0
     files_bytes: int = 0
     file_start: bytes = field(default=b"", repr=False)
+    # Names of the files to their number.
+    files: dict[str, int] = field(default_factory=dict)
+    boundary: bytes = b""
+    # Where the parts of fields that are ours begin and end, where the form ends, and fields to be added before that end.
+    own_at: list[tuple[int, int]] = field(default_factory=list)
+    end_at: int = 0
+    added: dict[str, str] = field(default_factory=dict, repr=False)
 
     def length_with(self, model: str) -> int:
-        start, end = self.model_at
-        return self.size - (end - start) + len(model.encode())
+        return sum(len(one) if isinstance(one, bytes) else one[1] - one[0] for one in self._pieces(model))
 
     async def with_model(self, model: str) -> AsyncIterator[bytes]:
-        """The bytes of the form with the model called ``model``; may be asked for again."""
-        start, end = self.model_at
-        for part in self._between(0, start):
-            yield part
-        yield model.encode()
-        for part in self._between(end, self.size):
-            yield part
-            # Disk and line take turns, so that other calls are not kept waiting.
-            await asyncio.sleep(0)
+        """The bytes of the form with the model called ``model``, without our own fields; may be asked for again."""
+        for one in self._pieces(model):
+            if isinstance(one, bytes):
+                yield one
+                continue
+            for part in self._between(*one):
+                yield part
+                # Disk and line take turns, so that other calls are not kept waiting.
+                await asyncio.sleep(0)
+
+    def _pieces(self, model: str) -> list[bytes | tuple[int, int]]:
+        """What is sent, in order: bytes, or a stretch of what came in."""
+        more = b"".join(self._part(name, value) for name, value in self.added.items())
+        changes: list[tuple[int, int, bytes]] = [(*span, b"") for span in self.own_at]
+        changes.append((self.end_at, self.end_at, more))
+        if self.model_at[1]:
+            changes.append((*self.model_at, model.encode()))
+        else:
+            changes.append((self.end_at, self.end_at, self._part("model", model)))
+        found: list[bytes | tuple[int, int]] = []
+        at = 0
+        for start, end, put in sorted(changes):
+            found += [(at, start), put]
+            at = end
+        return [*found, (at, self.size)]
+
+    def _part(self, name: str, value: str) -> bytes:
+        safe = name.replace('"', "").replace("\r", "").replace("\n", "")
+        return b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (self.boundary, safe.encode(), value.encode())
 
     def close(self) -> None:
         self.store.close()
@@ -127,6 +158,7 @@ def _read(form: Form, whole: "bytes | _Stored", boundary: bytes) -> None:
     for _ in range(MOST_PARTS):
         start = at + len(boundary)
         if whole[start : start + 2] == b"--":
+            form.boundary, form.end_at = boundary, at
             break
         # What follows a delimiter must leave no doubt: a form that two readers read in two ways is refused.
         if whole[start : start + 2] != b"\r\n":
@@ -135,13 +167,15 @@ def _read(form: Form, whole: "bytes | _Stored", boundary: bytes) -> None:
         head_end = whole.find(b"\r\n\r\n", start, end if end > 0 else len(whole))
         if end < 0 or head_end < 0:
             raise BadForm
-        _take(form, whole[start:head_end], whole, head_end + 4, end)
+        name = _take(form, whole[start:head_end], whole, head_end + 4, end)
+        if name in OWN_FIELDS:
+            form.own_at.append((at, end + 2))
         at = end + 2
     else:
         raise BadForm
 
 
-def _take(form: Form, head: bytes, whole: "bytes | _Stored", start: int, end: int) -> None:
+def _take(form: Form, head: bytes, whole: "bytes | _Stored", start: int, end: int) -> str:
     names = _NAME.findall(head)
     if len(names) != 1 or head.lower().count(b"content-disposition:") != 1:
         raise BadForm
@@ -150,10 +184,11 @@ def _take(form: Form, head: bytes, whole: "bytes | _Stored", start: int, end: in
         if name == "model":
             raise BadForm
         form.files_bytes += end - start
+        form.files[name] = form.files.get(name, 0) + 1
         if end - start > form.file_bytes:
             form.file_bytes, form.file_start = end - start, whole[start : min(end, start + 64)]
-        return
-    if name in form.fields and name in {"model", "n", "size", "quality", "stream"}:
+        return ""
+    if name in form.fields and name in ONCE:
         raise BadForm
     if end - start > MOST_FIELD_BYTES:
         raise BadForm
@@ -161,6 +196,7 @@ def _take(form: Form, head: bytes, whole: "bytes | _Stored", start: int, end: in
     if name == "model":
         form.model_at = (start, end)
     form.fields[name] = _typed(name, value)
+    return name
 
 
 def _typed(name: str, value: str) -> Any:

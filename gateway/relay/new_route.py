@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from config.foundation.outcomes import Outcome
 from gateway.contract import denials
 from gateway.contract.error_shapes import status_of
 from gateway.contract.types import Candidate, Denial
-from gateway.relay import deliver
+from gateway.relay import deliver, media
 from gateway.relay.call import CLIENT_GONE, RELAY_STOPPED, Call
 from gateway.relay.database import DatabaseGone
 from gateway.relay.exchange import Exchange, HeaderList
@@ -33,6 +33,8 @@ async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     """Answer one admitted call."""
     if not call.spec.is_free and not await _reserve(runtime, call, exchange):
         return
+    if call.spec.is_task:
+        await media.begin(runtime, call)
     with runtime.serving(exchange):
         try:
             await _forward(runtime, call, exchange)
@@ -55,7 +57,12 @@ async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     except NotPriced:
         await runtime.refuse(call, exchange, denials.model_not_priced(call.decision.asked_model))
         return False
-    request = call.reserve_request(amount)
+    return await hold(runtime, call, exchange, amount)
+
+
+async def hold(runtime: "Runtime", call: Call, exchange: Exchange, amount: int, life: timedelta | None = None) -> bool:
+    """Hold this much for the call (``life``: for longer than calls usually run), or refuse it."""
+    request = call.reserve_request(amount, life)
     try:
         result = await _ask(runtime, request)
     except DatabaseGone:

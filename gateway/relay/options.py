@@ -11,6 +11,7 @@ class Options:
     """Times in seconds, sizes in bytes. ``is_behind_proxy``: what X-Forwarded-For says last is the client's address."""
 
     hold_seconds: int
+    task_hold_seconds: int
     upstream_seconds: int
     body_limit: int
     is_behind_proxy: bool
@@ -23,6 +24,7 @@ class Options:
 def options() -> Options:
     return Options(
         hold_seconds=settings.HOLD_SECONDS,
+        task_hold_seconds=settings.TASK_HOLD_HOURS * 3600,
         upstream_seconds=settings.UPSTREAM_TIMEOUT_SECONDS,
         body_limit=settings.RELAY_BODY_MEGABYTES * 1024 * 1024,
         is_behind_proxy=settings.SECURE_PROXY_SSL_HEADER is not None,

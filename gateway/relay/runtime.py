@@ -28,6 +28,7 @@ from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.options import options
 from gateway.relay.recorder import LastUse, Recorder
 from gateway.relay.sightings import Sightings
+from gateway.relay.task_store import TaskStore
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Runtime:
         self.last_use = LastUse()
         self.sightings = Sightings()
         self.features = Features()
+        self.tasks = TaskStore()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
         self._open: set[asyncio.Task[None]] = set()
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
@@ -124,6 +126,7 @@ class Runtime:
         await self.sightings.stop()
         await self.confirmations.stop()
         await self.features.stop()
+        await self.tasks.stop()
         with contextlib.suppress(DatabaseGone, psycopg.Error):
             await self._line.run(FAREWELL_SQL, (self.name,))
             await self._line.run(HEALTH_SQL, {"name": self.name, "open": "[]"})

@@ -114,7 +114,8 @@ def _headers(credential: str, protocol: str, passed: tuple[tuple[str, str], ...]
     return CIMultiDictProxy(headers)
 
 
-def _form_headers(call: Call, candidate: Candidate) -> CIMultiDict[str]:
+def form_headers(call: Call, candidate: Candidate) -> CIMultiDict[str]:
+    """The same for a form."""
     assert call.form is not None
     headers = CIMultiDict(headers_for(call, candidate.upstream))
     headers["Content-Type"] = call.form.content_type.decode("latin-1")
@@ -137,7 +138,7 @@ async def open_attempt(
     if call.form is None:
         payload, headers = payload_for(call, candidate), headers_for(call, upstream)
     else:
-        payload, headers = call.form.with_model(candidate.upstream_name), _form_headers(call, candidate)
+        payload, headers = call.form.with_model(candidate.upstream_name), form_headers(call, candidate)
     try:
         response = await session.post(
             url_of(upstream.base_url, call.endpoint),
@@ -153,7 +154,7 @@ async def open_attempt(
     if response.status == 200:
         return response
     try:
-        failed = await _refusal_of(response, call)
+        failed = await refusal_of(response, call)
     finally:
         response.release()
     call.note(candidate, response.status, since, failed.error)
@@ -176,11 +177,12 @@ def bad_answer(call: Call, error: str, status: int = 200) -> AttemptFailed:
     return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, error)
 
 
-async def _refusal_of(response: aiohttp.ClientResponse, call: Call) -> AttemptFailed:
+async def refusal_of(response: aiohttp.ClientResponse, call: Call, raw: bytes | None = None) -> AttemptFailed:
+    """What a status other than 200 means for the call; ``raw`` is its body where that was read already."""
     status = response.status
     asked = call.decision.asked_model
     if status in {400, 413, 415, 422}:
-        return await _wrong_request(response)
+        return await _wrong_request(response, raw)
     if status == 429:
         after = response.headers.get("Retry-After", "")
         return AttemptFailed(
@@ -195,11 +197,12 @@ async def _refusal_of(response: aiohttp.ClientResponse, call: Call) -> AttemptFa
     return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, "status")
 
 
-async def _wrong_request(response: aiohttp.ClientResponse) -> AttemptFailed:
+async def _wrong_request(response: aiohttp.ClientResponse, raw: bytes | None) -> AttemptFailed:
     """The upstream finds the request wrong: its own words help the client, without anything that looks like a secret."""
     message, code, param = "", "invalid_request", None
     try:
-        error = orjson.loads((await response.content.read(MOST_ERROR_BYTES)) or b"{}").get("error")
+        found = raw if raw is not None else await response.content.read(MOST_ERROR_BYTES)
+        error = orjson.loads(found or b"{}").get("error")
     except (orjson.JSONDecodeError, AttributeError, aiohttp.ClientError, TimeoutError):
         error = None
     if isinstance(error, dict):

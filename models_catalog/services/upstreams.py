@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from config.foundation.crypto import seal
 from models_catalog.errors import CredentialMissing, EmptyCredential, NameTaken, UnknownModels, UnusableAddress
 from models_catalog.hooks import CatalogChange, announce
+from models_catalog.known_targets import known_description
 from models_catalog.models import AIModel, Provider, Upstream, UpstreamModel
+from models_catalog.parameters import checked_description
 from models_catalog.services._changes import apply_fields, checked
 
 # A tail of a short credential would give too much of it away.
@@ -195,6 +197,33 @@ def serve_models(
             )
         ]
     )
+
+
+@transaction.atomic
+def describe_target(*, actor_name: str, target: UpstreamModel, parameters: Any, reason: str = "") -> UpstreamModel:
+    """Say what a model at an upstream takes; {} lets everything pass. Raises InvalidInput. Relays obey within a second."""
+    wanted = checked_description(parameters)
+    before = target.parameters
+    if before == wanted:
+        return target
+    target.parameters = wanted
+    target.save(update_fields=["parameters"])
+    told = ({"parameters": before}, {"parameters": wanted})
+    announce([CatalogChange("target.described", target.upstream, actor_name, *_named(target, told), reason)])
+    return target
+
+
+def fill_in_target(*, actor_name: str, target: UpstreamModel) -> bool:
+    """Describe a target that nobody described yet by what is known of its model; False when there is nothing to fill in."""
+    known = known_description(target.upstream_name) or known_description(target.model.name)
+    if target.parameters or not known:
+        return False
+    describe_target(actor_name=actor_name, target=target, parameters=known, reason="known model")
+    return True
+
+
+def _named(target: UpstreamModel, told: tuple[dict[str, Any], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"model": target.model.name, **told[0]}, {"model": target.model.name, **told[1]}
 
 
 def usable_address(base_url: str) -> str:

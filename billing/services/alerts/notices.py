@@ -23,7 +23,7 @@ def tell(event: AlertEvent) -> None:
             mail_to(person, event)
     if AlertRule.Channel.HOOK in event.rule.channels:
         body = orjson.dumps(wire(event)).decode()
-        rows = [HookDelivery(endpoint=endpoint, event=event, body=body) for endpoint in _endpoints(event.rule)]
+        rows = [HookDelivery(endpoint=one, sent_id=event.pk, event=event, body=body) for one in _endpoints(event.rule)]
         HookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -97,4 +97,4 @@ def _endpoints(rule: AlertRule) -> Iterable[HookEndpoint]:
         scope = Q(user_id=user_id)
     elif group_id:
         scope = Q(group_id=group_id)
-    return HookEndpoint.objects.filter(scope, is_active=True).order_by("pk")
+    return HookEndpoint.objects.filter(scope, is_active=True, purpose=HookEndpoint.Purpose.ALERTS).order_by("pk")
