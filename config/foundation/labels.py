@@ -50,8 +50,8 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     ),
     "task": _fields(
         customer=(
-            "id request_id kind state progress created_at finished_at model billed_model endpoint user_id team_id key_id key_tail "
-            "parameters parameters_hash reference_count template_id template_number held cost item_count delivered_ms "
+            "id request_id kind state progress created_at finished_at model billed_model endpoint user_id team_id key_id "
+            "key_tail parameters parameters_hash reference_count template_id template_number held cost item_count delivered_ms "
             "delivered_size failure_code failure_reason assets assets_expire_at",
             "the payer's own task; prompts are in none of its fields",
         ),

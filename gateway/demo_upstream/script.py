@@ -62,6 +62,8 @@ class Calls:
     last_keys: list[str] = field(default_factory=list)
     last_tools: list[str] = field(default_factory=list)
     last_stream_options: Any = None
+    # Figures, switches and words of the last body as they came, without its texts.
+    last_values: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -76,6 +78,7 @@ class Calls:
             "last_keys": self.last_keys,
             "last_tools": self.last_tools,
             "last_stream_options": self.last_stream_options,
+            "last_values": self.last_values,
         }
 
 
@@ -246,6 +249,7 @@ async def read(request: web.Request) -> tuple[bytes, dict[str, Any], Script]:
     calls.last_keys = sorted(body)
     calls.last_tools = tools_of(body)
     calls.last_stream_options = body.get("stream_options")
+    calls.last_values = {name: value for name, value in body.items() if name != "prompt" and not isinstance(value, list | dict)}
     return raw, body, script
 
 

@@ -37,9 +37,9 @@ def client_of(world: World, clear: str) -> openai.OpenAI:
 
 
 def post(world: World, clear: str, prompt: str = "a house", model: str = "demo-video", **fields: Any) -> httpx.Response:
+    path = fields.pop("path", "/v1/videos")
     body = {"model": model, "prompt": prompt, **fields}
     headers = {"Authorization": f"Bearer {clear}"}
-    path = fields.pop("path", "/v1/videos")
     return httpx.post(world.relay.url + path, json=body, headers=headers, timeout=30)
 
 

@@ -1,0 +1,218 @@
+"""Pages and API of creative tasks: who sees what, exact counts, templates, and what operators decide."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditEvent, Group, GroupMembership, Role, User
+from config.foundation.clock import now
+from config.foundation.errors import InvalidInput, NotAllowed
+from config.foundation.ids import uuid7
+from gateway.models_tasks import MediaTask, TaskTemplate
+from gateway.services import templates
+from models_catalog import services as catalog
+from models_catalog.models import UpstreamModel
+from tests.billing.helpers import person
+
+pytestmark = pytest.mark.django_db
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def staff(name: str, role: str) -> User:
+    return person(name, role)
+
+
+def team_of(*members: tuple[User, str], code: str = "studio") -> Group:
+    team = Group.objects.create(code=code, name=code.title(), kind=Group.Kind.TEAM)
+    for user, role in members:
+        GroupMembership.objects.create(group=team, user=user, team_role=role)
+    return team
+
+
+def task(**fields: Any) -> MediaTask:
+    moment = now()
+    values = {
+        "id": uuid7(),
+        "kind": "video",
+        "state": "completed",
+        "asked_model": "m",
+        "created_at": moment,
+        "finished_at": moment,
+    }
+    values |= fields
+    if values["state"] not in MediaTask.CLOSED:
+        values["finished_at"] = None
+    return MediaTask.objects.create(**values)
+
+
+def test_a_person_sees_their_own_a_content_lead_the_team_s_and_support_all():
+    ann, lea, eve, sam = person("ann"), staff("lea", Role.CONTENT_LEAD), person("eve"), staff("sam", Role.SUPPORT)
+    team = team_of((ann, "member"), (lea, "member"))
+    own, of_team, strange = task(user=ann), task(team=team), task(user=eve)
+    seen = {
+        who: {row.pk for row in signed_in(who).get(reverse("task_list")).context["page"].rows} for who in (ann, lea, eve, sam)
+    }
+    assert seen[ann] == {own.pk}
+    assert seen[lea] == {of_team.pk}
+    assert seen[eve] == {strange.pk}
+    assert seen[sam] == {own.pk, of_team.pk, strange.pk}
+    for who, code in ((ann, 404), (lea, 200), (eve, 404), (sam, 200)):
+        assert signed_in(who).get(reverse("task_detail", args=[of_team.public_id])).status_code == code
+    assert signed_in(ann).get(reverse("task_detail", args=["video_nonsense"])).status_code == 404
+    for who in (ann, lea, sam):
+        assert signed_in(who).get(reverse("task_desk")).status_code == 403
+        assert signed_in(who).get("/api/portal/tasks/" + strange.public_id + "/").status_code == (200 if who is sam else 404)
+
+
+def test_R053_filters_have_exact_counts_and_the_download_has_every_row():
+    """R053: filters give exact counts; the inner route is on no page of a customer."""
+    ann = person("ann")
+    for n in range(60):
+        failed = n % 6 == 0
+        task(
+            user=ann,
+            kind="image" if n % 2 else "video",
+            state="failed" if failed else "completed",
+            failure_code="content_policy" if failed else "",
+            asked_model="m1" if n % 3 else "m2",
+            cost_nano=0 if failed else 10_000_000,
+            upstream_name="inner-name",
+            created_at=now() - timedelta(days=n % 4),
+        )
+    client = signed_in(ann)
+
+    def count(**query: Any) -> tuple[int, int]:
+        page = client.get(reverse("task_list"), query).context["page"]
+        return page.count, page.cost_nano
+
+    assert count() == (60, 500_000_000)
+    assert count(kind="image") == (30, 300_000_000)
+    assert count(state="failed") == (10, 0)
+    assert count(state="open") == (0, 0)
+    assert count(reason="content_policy", model="m2") == (10, 0)
+    assert count(model="m1", kind="video") == (20, 200_000_000)
+    assert count(period="1") == (15, 100_000_000)
+    first = client.get(reverse("task_list"))
+    assert len(first.context["page"].rows) == 50
+    second = client.get(reverse("task_list"), {"before": first.context["page"].next_before})
+    assert len(second.context["page"].rows) == 10
+    assert "inner-name" not in first.content.decode()
+    text = b"".join(client.get(reverse("task_list"), {"export": "csv", "state": "failed"}).streaming_content).decode()
+    assert text.count("content_policy") == 10
+    assert client.get("/api/portal/tasks/", {"state": "failed"}).json()["results"][0]["failure_code"] == "content_policy"
+    assert client.get("/api/portal/tasks/", {"state": "odd"}).status_code == 422
+
+
+def test_R055_a_template_has_versions_that_stay_and_only_leads_write():
+    """R055: an edit makes v2, v1 stays; a member of the team reads and may not write."""
+    lea, ann, eve = staff("lea", Role.CONTENT_LEAD), person("ann"), person("eve")
+    team = team_of((lea, "member"), (ann, "member"))
+    model = catalog.create_model(actor_name="t", figures=catalog.ModelFigures(name="paint", modality="image"))
+    catalog.set_access(actor_name="t", model=model, group_codes=["*"])
+    client = signed_in(lea)
+    made = client.post(
+        reverse("template_new"),
+        {"team": team.pk, "name": "poster", "model_name": "paint", "parameters": '{"seed": 0, "watermark": false}'},
+    )
+    template = TaskTemplate.objects.get()
+    assert made.url == reverse("template_detail", args=[template.pk])
+    again = {"model_name": "paint", "parameters": '{"watermark": false, "seed": 0}'}
+    client.post(reverse("template_edit", args=[template.pk]), again)
+    assert template.versions.count() == 1
+    client.post(reverse("template_edit", args=[template.pk]), {"model_name": "paint", "parameters": '{"seed": 7}'})
+    assert list(template.versions.order_by("number").values_list("number", "parameters")) == [
+        (1, {"seed": 0, "watermark": False}),
+        (2, {"seed": 7}),
+    ]
+    assert [signed_in(who).get(reverse("template_detail", args=[template.pk])).status_code for who in (lea, ann, eve)] == [
+        200, 200, 404,
+    ]  # fmt: skip
+    assert signed_in(ann).post(reverse("template_edit", args=[template.pk]), again).status_code == 403
+    with pytest.raises(NotAllowed):
+        templates.create_template(actor=ann, team=team, name="x", model_name="paint", parameters={})
+    for bad in ({"prompt": "a house"}, {"image": "x"}, {"key": "sk-abcdefghijklmnop1234"}, {"a b": 1}):
+        with pytest.raises(InvalidInput):
+            templates.create_template(actor=lea, team=team, name="x", model_name="paint", parameters=bad)
+    assert TaskTemplate.objects.count() == 1
+    bad = client.post(reverse("template_new"), {"team": team.pk, "name": "p2", "model_name": "paint", "parameters": "[1"})
+    assert bad.context["form"].errors["parameters"]
+    api = client.post(
+        f"/api/portal/task-templates/{template.pk}/versions/",
+        json.dumps({"model_name": "paint", "parameters": {"seed": 9}}),
+        content_type="application/json",
+    )
+    assert (api.status_code, api.json()["number"]) == (201, 3)
+    assert client.get("/api/portal/task-templates/").json()["results"][0]["versions"][2]["parameters"] == {
+        "seed": 0,
+        "watermark": False,
+    }
+    assert AuditEvent.objects.filter(action="template.edited").count() == 2
+    signed_in(lea).post(reverse("template_switch", args=[template.pk]))
+    assert TaskTemplate.objects.get().is_active is False
+
+
+def described(model_name: str, takes: Any) -> None:
+    provider = catalog.ensure_provider(actor_name="t", code="prov", name="Prov")
+    model = catalog.create_model(actor_name="t", figures=catalog.ModelFigures(name=model_name, modality="image"))
+    catalog.set_access(actor_name="t", model=model, group_codes=["*"])
+    upstream = catalog.create_upstream(
+        actor_name="t", name=f"inner {model_name}", provider=provider, base_url="https://up.example.org", credential="sk-up-1"
+    )
+    catalog.serve_model(actor_name="t", upstream=upstream, model=model, upstream_name=f"their-{model_name}")
+    catalog.describe_target(actor_name="t", target=UpstreamModel.objects.get(model=model), parameters=takes)
+
+
+def test_the_check_of_parameters_names_fields_and_hides_the_inner_route():
+    described("paint", {"parameters": {"size": {"values": ["1024x1024"]}, "seed": {"type": "integer", "min": 0, "max": 9}}})
+    ann, ops = person("ann"), staff("ops", Role.OPS)
+    asked = {"model": "paint", "parameters": '{"size": "9x9", "seed": 0, "extra": 1}', "has_text": "on"}
+    page = signed_in(ann).post(reverse("task_preflight"), asked)
+    (verdict,) = page.context["found"].verdicts
+    assert [(one.field, one.allowed) for one in verdict.problems] == [("size", "1024x1024")]
+    assert "inner paint" not in page.content.decode()
+    assert "inner paint" in signed_in(ops).post(reverse("task_preflight"), asked).content.decode()
+    body = {"model": "paint", "parameters": {"seed": 10}}
+    found = signed_in(ann).post("/api/portal/tasks/preflight/", json.dumps(body), content_type="application/json").json()
+    assert (found["is_accepted"], found["targets"][0]["problems"]) == (
+        False,
+        [{"field": "seed", "allowed": "a whole number from 0 to 9"}],
+    )
+    missing = {"model": "no-such", "parameters": {}}
+    assert (
+        signed_in(ann).post("/api/portal/tasks/preflight/", json.dumps(missing), content_type="application/json").status_code
+        == 404
+    )
+    with pytest.raises(InvalidInput):
+        catalog.describe_target(actor_name="t", target=UpstreamModel.objects.get(), parameters={"parametres": {}})
+
+
+def test_a_description_is_edited_in_the_admin_and_known_models_are_filled_in():
+    described("paint", {})
+    ops = staff("ops", Role.OPS)
+    target = UpstreamModel.objects.get()
+    client = signed_in(ops)
+    address = reverse("admin:models_catalog_upstreammodel_change", args=[target.pk])
+    assert client.get(address).status_code == 200
+    client.post(address, {"parameters": '{"inputs": ["text"]}', "reason": "book"})
+    target.refresh_from_db()
+    assert target.parameters == {"inputs": ["text"]}
+    refused = client.post(address, {"parameters": '{"inputs": ["smell"]}', "reason": ""})
+    assert refused.status_code == 200
+    target.refresh_from_db()
+    assert target.parameters == {"inputs": ["text"]}
+    catalog.describe_target(actor_name="t", target=target, parameters={})
+    UpstreamModel.objects.update(upstream_name="gpt-image-1")
+    client.post(
+        reverse("admin:models_catalog_upstreammodel_changelist"), {"action": "fill_in", "_selected_action": [target.pk]}
+    )
+    target.refresh_from_db()
+    assert target.parameters["references"] == {"min": 0, "max": 16}
