@@ -16,7 +16,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
-from tests.browser import desk, papers, rollout, watch
+from tests.browser import desk, papers, rollout, studio, watch
 from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.pages.conftest import World, build_world, one_call
 
@@ -75,6 +75,7 @@ PAGES = [
     ("outcome-rules", "fin", "/prices/outcomes/"),
     *watch.PAGES,
     *rollout.PAGES,
+    *studio.PAGES,
     ("payment-start", "alice", "/billing/top-up/"),
     ("payments", "fin", "/finance/payments/"),
     ("unmatched", "fin", "/finance/unmatched/"),
@@ -107,6 +108,7 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
         **desk.desk_of(world),
         **watch.watch_of(world),
         **rollout.rollout_of(world),
+        **studio.studio_of(world),
     }
 
 
