@@ -7,7 +7,9 @@ class GatewayConfig(AppConfig):
     verbose_name = _("Gateway")
 
     def ready(self) -> None:
+        from gateway import task_panels
         from gateway.counts_reader import read
         from keys import counts
 
         counts.install(read)
+        task_panels.install()

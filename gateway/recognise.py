@@ -2,13 +2,18 @@
 
 import re
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from accounts.models import Group, User
 from accounts.rights import require
+from billing.models import RequestLog
 from billing.selectors.calls import parse_request_id
+from config.foundation.ids import uuid7_time
 from config.foundation.redaction import looks_like_key
+from gateway.contract.tasks import task_id_from
+from gateway.models_tasks import MediaTask
 from keys.models import KeySecret
 from models_catalog.models import AIModel, NameMapEntry
 
@@ -35,6 +40,13 @@ def readings_of(actor: User, text: str) -> list[Reading]:
     require(actor, "calls.search")
     text = text.strip()
     found: list[Reading] = []
+    task_id = task_id_from(text)
+    if (
+        task_id
+        and MediaTask.objects.filter(pk=task_id).exists()
+        and (text[:6] in ("video_", "image_") or not _is_logged(task_id))
+    ):
+        return [Reading("task", f"video_{task_id.hex}", _("task"))]
     if request_id := parse_request_id(text):
         return [Reading("id", request_id.hex, _("request id"))]
     person = User.objects.filter(username=text).first()
@@ -50,6 +62,11 @@ def readings_of(actor: User, text: str) -> list[Reading]:
     if tail and (KeySecret.objects.filter(tail=tail[1]).exists() or not found):
         found.append(Reading("tail", tail[1], _("key tail")))
     return found
+
+
+def _is_logged(request_id: UUID) -> bool:
+    """A task that runs has no line in the request log yet: its own page knows more."""
+    return RequestLog.objects.filter(pk=request_id, started_at=uuid7_time(request_id)).exists()
 
 
 def people_like(actor: User, text: str) -> list[User]:

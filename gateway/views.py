@@ -140,6 +140,8 @@ def _recognised(request: Asked, text: str) -> HttpResponse:
         context = {"form": FindForm(), "unknown": text, "people": people_like(request.user, text)}
         return render(request, "gateway/find.html", context)
     first = readings[0]
+    if first.kind == "task":
+        return redirect("task_detail", first.value)
     if first.kind == "id":
         return redirect("find_call", first.value)
     if len(readings) > 1:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from billing.expressions import ExpressionError
 from billing.pricing import NoPrice, Price, Usage
 from gateway.contract.estimate import IMAGE_OUTPUT_TOKENS, Body, images_wanted, input_estimate, output_estimate
+from gateway.contract.tasks import asked_length, asked_size, video_hold
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
 from gateway.relay.answers import Answer
@@ -30,6 +31,8 @@ def hold_amount(call: "Call", price: Price | None = None) -> int:
     price = price or decision.price
     assert price is not None
     assert model is not None
+    if call.spec.kind == "videos":
+        return _hold_for_video(call, price)
     wanted = round_up(input_estimate(body, call.text_size))
     output = output_estimate(body, model.max_output_tokens, has_output=call.spec.writes)
     if call.counts_units:
@@ -63,6 +66,14 @@ def _hold_for_units(call: "Call", price: Price, wanted: int, output: int) -> int
     if not amounts:
         raise NotPriced
     return max(amounts)
+
+
+def _hold_for_video(call: "Call", price: Price) -> int:
+    takes = call.decision.candidates[0].takes if call.decision.candidates else {}
+    try:
+        return video_hold(price, asked_length(call.body, takes), asked_size(call.body, takes))
+    except (NoPrice, ExpressionError) as error:
+        raise NotPriced from error
 
 
 def usage_of_call(decision: Decision, tokens: Tokens, body: Body) -> Usage:

@@ -13,8 +13,6 @@ from urllib.parse import parse_qs
 import aiohttp
 import orjson
 
-from billing.expressions import ExpressionError
-from billing.pricing import NoPrice
 from billing.services.hooks import clean_url
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
@@ -27,12 +25,9 @@ from gateway.contract.tasks import (
     UNKNOWN,
     VARIANTS,
     TaskView,
-    asked_length,
-    asked_size,
     clean_words,
     read_video,
     task_id_from,
-    video_hold,
     video_object,
 )
 from gateway.contract.types import Ask, Candidate, Decision, Denial, KeyView, UpstreamView
@@ -41,6 +36,7 @@ from gateway.relay.call import Call
 from gateway.relay.database import DatabaseGone
 from gateway.relay.exchange import Exchange
 from gateway.relay.options import options
+from gateway.relay.pricing import NotPriced, hold_amount
 from gateway.relay.upstream import (
     AttemptFailed,
     failure_of,
@@ -85,6 +81,8 @@ async def create(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     if not await _reserve(runtime, call, exchange):
         return
     await media.begin(runtime, call)
+    # From here on the money's end comes with the task's: no fault on the way gives it back while a video may be made.
+    call.is_settled = True
     with runtime.serving(exchange):
         # Who leaves now has asked for a video all the same: the attempt goes on to its end.
         exchange.unwatch()
@@ -139,11 +137,9 @@ async def _callback(runtime: "Runtime", call: Call) -> Denial | None:
 
 async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     """Hold the price of what is asked for, for as long as the task may run."""
-    price, takes = call.decision.price, call.decision.candidates[0].takes
-    assert price is not None
     try:
-        amount = video_hold(price, asked_length(call.body, takes), asked_size(call.body, takes))
-    except (NoPrice, ExpressionError):
+        amount = hold_amount(call)
+    except NotPriced:
         await runtime.refuse(call, exchange, denials.model_not_priced(call.decision.asked_model))
         return False
     return await new_route.hold(runtime, call, exchange, amount, timedelta(seconds=options().task_hold_seconds))
@@ -161,12 +157,7 @@ async def _hand_over(runtime: "Runtime", call: Call, exchange: Exchange) -> None
             if not failed.may_retry or n == len(usable):
                 raise
             continue
-        await _note(runtime, call, columns)
-        assert call.decision.key is not None
-        task = await runtime.tasks.find(call.request_id, call.decision.key)
-        if task is None:
-            raise DatabaseGone("the task cannot be read")
-        await exchange.reply(200, _body(task))
+        await exchange.reply(200, await _created(runtime, call, columns))
         return
 
 
@@ -225,16 +216,20 @@ def _request_for(call: Call, candidate: Candidate) -> tuple[bytes | AsyncIterato
     return payload_for(call, candidate), headers_for(call, candidate.upstream)
 
 
-async def _note(runtime: "Runtime", call: Call, columns: dict[str, Any]) -> None:
-    """Keep what the provider said; without that the task would be in doubt, so it is tried for some seconds."""
+async def _created(runtime: "Runtime", call: Call, columns: dict[str, Any]) -> bytes:
+    """Keep what the provider said, trying for some seconds; the client's answer. Without a database the task is in doubt, and
+    the client has its id all the same."""
+    assert call.decision.key is not None
     for pause in (0.1, 0.5, 2.0, 0.0):
         try:
             await runtime.tasks.seen(call.request_id, columns)
-            return
+            task = await runtime.tasks.find(call.request_id, call.decision.key)
+            if task is not None:
+                return _body(task)
         except DatabaseGone:
-            if not pause:
-                raise
             await asyncio.sleep(pause)
+    bare = {"id": f"video_{call.request_id.hex}", "object": "video", "status": "queued", "model": call.decision.asked_model}
+    return orjson.dumps({**bare, "progress": 0, "created_at": int(datetime.now(UTC).timestamp()), "seconds": "", "size": ""})
 
 
 async def _fail(runtime: "Runtime", call: Call, exchange: Exchange, failed: AttemptFailed) -> None:
@@ -244,8 +239,8 @@ async def _fail(runtime: "Runtime", call: Call, exchange: Exchange, failed: Atte
     words = clean_words(denial.provider_message or denial.message)
     try:
         await runtime.tasks.seen(call.request_id, {"failure_code": denial.code, "failure_reason": words}, event)
-        call.is_settled = True
     except DatabaseGone:
+        call.is_settled = False
         runtime.end(call, event)
     extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
     await exchange.refuse(denial, failed.param, extra)

@@ -63,8 +63,14 @@ def studio_of(world: World) -> dict[str, str]:
     made = {"progress": 100, "item_count": 1, "delivered_ms": 7500, "delivered_size": "1280x720", "cost_nano": 750_000_000}
     kept = {"assets": [{"variant": "video", "kept": True}], "assets_expire_at": now() + timedelta(hours=20)}
     video = _task(world, 50, **made, **kept)
-    picture = {"kind": "image", "endpoint": "/v1/images/generations", "asked_model": "a-model-with-a-rather-long-name-as-vendors-like"}
-    _task(world, 40, **picture, parameters={"size": "1024x1024"}, item_count=3, delivered_size="1024x1024", cost_nano=120_000_000)
+    picture = {
+        "kind": "image",
+        "endpoint": "/v1/images/generations",
+        "asked_model": "a-model-with-a-rather-long-name-as-vendors-like",
+    }
+    _task(
+        world, 40, **picture, parameters={"size": "1024x1024"}, item_count=3, delivered_size="1024x1024", cost_nano=120_000_000
+    )
     failed = _task(
         world, 30, state="failed", failure_code="content_policy", failure_reason="The provider's rules do not allow this motif."
     )
@@ -86,9 +92,9 @@ def studio_of(world: World) -> dict[str, str]:
         person = User.objects.filter(username=name).first()
         if person is not None:
             GroupMembership.objects.create(group=team, user=person, team_role="owner" if name == "alice" else "member")
-    model = catalog.ensure_models(
-        actor_name="t", models=[catalog.ModelFigures(name="image-and-video", modality="video")]
-    )["image-and-video"]
+    model = catalog.ensure_models(actor_name="t", models=[catalog.ModelFigures(name="image-and-video", modality="video")])[
+        "image-and-video"
+    ]
     catalog.set_access(actor_name="t", model=model, group_codes=["*"])
     values = {"seconds": "8", "size": "1280x720", "seed": 0, "watermark": False}
     template = templates.create_template(
