@@ -196,7 +196,7 @@ def media_models(actor: User) -> list[str]:
 
 def _estimate(actor: User, model_name: str, wanted: Wanted) -> int | None:
     model = AIModel.objects.get(name=model_name)
-    group = Group.objects.filter(pk=actor.billing_group_id).first()
+    group = actor.billing_group
     if model.modality != "video" or group is None:
         return None
     price = current_snapshot().prices.price_for(

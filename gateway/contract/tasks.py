@@ -196,7 +196,7 @@ def read_video(status: int, raw: bytes) -> Seen:
     word = str(value.get("status") or "").lower()
     state = STATES.get(word, UNKNOWN)
     progress = value.get("progress")
-    seen = {
+    seen: dict[str, Any] = {
         "state": state,
         "progress": min(100, progress) if isinstance(progress, int) and progress >= 0 else 0,
         "served_model": _text(value.get("model"), 255),
@@ -244,7 +244,11 @@ def closing_event(task: TaskView, seen: Seen, price: Price | None, ended_at: dat
         "attempts": [{"upstream": task.upstream_id, "status": 200, "ms": 0, "error": ""}],
     }
     if seen.state == FAILED:
-        end = {"outcome": Outcome.UPSTREAM_ERROR.value, "http_status": 200, "error_code": seen.failure_code or "task_failed"}
+        end: dict[str, Any] = {
+            "outcome": Outcome.UPSTREAM_ERROR.value,
+            "http_status": 200,
+            "error_code": seen.failure_code or "task_failed",
+        }
         detail = settle(rules=HOUSE_RULES, ending=Ending(end["outcome"], has_output=False), usage=None, price=None).detail
         return CallEvent(task.id, 0, True, "task_failed", {**log, **end, "price_detail": detail, "usage_source": "none"})
     if price is None:

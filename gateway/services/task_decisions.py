@@ -9,7 +9,6 @@ from accounts.models import User
 from accounts.rights import may, require
 from accounts.services import audit
 from billing.models import HookDelivery
-from billing.pricing import NoPrice
 from billing.services import hooks
 from billing.services.refunds import RefundResult, refund_failed_task
 from config.foundation.clock import now
@@ -54,7 +53,7 @@ def link_task(*, actor: User, task: MediaTask, upstream_task_id: str, note: str)
     wanted = upstream_task_id.strip()
     if not wanted or len(wanted) > 255 or not all(one.isalnum() or one in "-_.:" for one in wanted):
         raise InvalidInput(_("Give the id of the video at the provider."))
-    if MediaTask.objects.filter(upstream_id=task.upstream_id, upstream_task_id=wanted).exclude(pk=task.pk).exists():
+    if MediaTask.objects.filter(upstream=task.upstream, upstream_task_id=wanted).exclude(pk=task.pk).exists():
         raise Conflict(_("Another task has this id already."))
     columns = {
         "upstream_task_id": wanted,
@@ -115,4 +114,4 @@ def _decided(actor: User, task: MediaTask, note: str, action: str, columns: dict
     return task
 
 
-__all__ = ["NoPrice", "ask_again", "link_task", "refund_task", "release_task", "resend_callback", "settle_task"]
+__all__ = ["ask_again", "link_task", "refund_task", "release_task", "resend_callback", "settle_task"]

@@ -314,7 +314,9 @@ def test_R053_sixty_tasks_count_exactly_and_cost_what_the_ledger_says(world: Wor
         40,
     ]
     assert mine.filter(state="failed", failure_code="").count() == 0
-    assert sorted(set(mine.filter(state="failed").values_list("failure_code", flat=True))) == ["moderated", "upstream_error"]
+    # After some failures in a row the target is left alone, which is a reason of its own.
+    reasons = set(mine.filter(state="failed").values_list("failure_code", flat=True))
+    assert {"moderated", "upstream_error"} <= reasons <= {"moderated", "upstream_error", "model_unavailable"}
     cost = sum(mine.values_list("cost_nano", flat=True))
     assert cost == 8 * 40 * CENT + 40 * 4 * CENT == 20_000 * CENT - balance(person)
     assert cost == sum(RequestLog.objects.filter(user=person).values_list("cost_nano", flat=True))
