@@ -5,6 +5,7 @@ the addresses right (they follow PORT), and leaves alone what people changed sin
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +23,16 @@ from gateway.services import remember_old_entry
 from keys import secrets
 from keys.models import ApiKey, KeySecret
 from keys.services import issue_key
-from models_catalog.models import Modality, Upstream
+from models_catalog.models import Modality, Provider, Upstream
 from models_catalog.services.ai_models import ModelFigures, add_access, ensure_models
 from models_catalog.services.upstreams import create_upstream, ensure_provider, serve_models, update_upstream
 
 REASON = "demo content"
 SYSTEM = "system"
 UPSTREAM_NAME = "demo"
+# The same helper spoken to as Anthropic's clients speak, so that Claude Code has something to call.
+MESSAGES_UPSTREAM_NAME = "demo messages"
+MESSAGES_MODELS = ("claude-sonnet-4-5",)
 OLD_ENTRY_NAME = "Old gateway (demo double)"
 DEMO_KEY_NAME = "first steps"
 DEMO_BALANCE_NANO = 25 * NANO_PER_USD
@@ -48,6 +52,11 @@ MODELS = (
         max_output_tokens=64_000,
     ),
     ModelFigures("text-embedding-3-small", "Embedding 3 small", modality=Modality.EMBEDDING, context_tokens=8_191),
+    ModelFigures("gpt-image-1", "GPT Image 1", modality=Modality.IMAGE),
+    ModelFigures("gpt-4o-mini-tts", "GPT-4o mini TTS", modality=Modality.AUDIO),
+    ModelFigures("whisper-1", "Whisper", modality=Modality.AUDIO),
+    ModelFigures("rerank-v3.5", "Rerank 3.5", modality=Modality.RERANK),
+    ModelFigures("omni-moderation-latest", "Omni moderation", modality=Modality.MODERATION),
     # Names that make the demo upstream fail on purpose, to see what a failure looks like and that it costs nothing.
     ModelFigures("demo-500", "Demo: the upstream fails", capabilities=CHAT, context_tokens=128_000, max_output_tokens=4_096),
     ModelFigures("demo-slow", "Demo: a slow answer", capabilities=CHAT, context_tokens=128_000, max_output_tokens=4_096),
@@ -73,6 +82,11 @@ PRICES = {
     "gpt-4o": _per_million("2.50", "10", "1.25"),
     "claude-sonnet-4-5": _per_million("3", "15", "0.30", "3.75"),
     "text-embedding-3-small": _per_million("0.02"),
+    "gpt-image-1": RuleFigures(unit_prices={"image:*:*": parse_usd("0.04"), "image:*:high": parse_usd("0.16")}),
+    "gpt-4o-mini-tts": RuleFigures(character_nano=parse_usd("15")),
+    "whisper-1": RuleFigures(unit_prices={"audio": parse_usd("0.0001")}),
+    "rerank-v3.5": RuleFigures(call_nano=parse_usd("0.002")),
+    "omni-moderation-latest": RuleFigures(call_nano=0),
     "demo-500": _per_million("0.15", "0.60"),
     "demo-slow": _per_million("0.15", "0.60"),
     "demo-cut-stream": _per_million("0.15", "0.60"),
@@ -130,22 +144,25 @@ def _prices() -> None:
 
 
 def _upstream_with_models(address: str) -> None:
-    upstream = Upstream.objects.filter(name=UPSTREAM_NAME).first()
-    if upstream is not None:
+    known = list(Upstream.objects.filter(name__in=(UPSTREAM_NAME, MESSAGES_UPSTREAM_NAME)))
+    for upstream in known:
         update_upstream(actor_name=SYSTEM, upstream=upstream, base_url=address, reason=REASON)
+    if known:
         return
     ensure_models(actor_name=SYSTEM, models=MODELS, reason=REASON)
     add_access(actor_name=SYSTEM, grants=[(model.name, "*") for model in MODELS], reason=REASON)
-    provider = ensure_provider(actor_name=SYSTEM, code="demo", name="Demo", reason=REASON)
-    upstream = create_upstream(
-        actor_name=SYSTEM,
-        name=UPSTREAM_NAME,
-        provider=provider,
-        base_url=address,
-        state=Upstream.State.ENABLED,
-        reason=REASON,
+    _serve(address, UPSTREAM_NAME, Provider.Protocol.OPENAI, [model.name for model in MODELS])
+    _serve(address, MESSAGES_UPSTREAM_NAME, Provider.Protocol.ANTHROPIC, MESSAGES_MODELS)
+
+
+def _serve(address: str, name: str, protocol: str, models: Sequence[str]) -> None:
+    provider = ensure_provider(
+        actor_name=SYSTEM, code=name.replace(" ", "-"), name=name.capitalize(), protocol=protocol, reason=REASON
     )
-    serve_models(actor_name=SYSTEM, upstream=upstream, served={model.name: "" for model in MODELS}, reason=REASON)
+    upstream = create_upstream(
+        actor_name=SYSTEM, name=name, provider=provider, base_url=address, state=Upstream.State.ENABLED, reason=REASON
+    )
+    serve_models(actor_name=SYSTEM, upstream=upstream, served=dict.fromkeys(models, ""), reason=REASON)
 
 
 def _old_entry(address: str) -> None:

@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import anthropic
+import openai
 import pytest
 
 from config.stack.places import CHECKOUT
@@ -143,6 +145,27 @@ def logins(said: str) -> list[tuple[str, str]]:
     return re.findall(r"^  (\w+) +((?:[a-z0-9]{4}-){3}[a-z0-9]{4})$", said, flags=re.MULTILINE)
 
 
+def try_every_model(address: str, key: str) -> None:
+    """A newcomer's first calls, with the usual clients: whatever the demo lists it serves."""
+    client = openai.OpenAI(api_key=key, base_url=f"{address}/v1", max_retries=0)
+    names = {model.id for model in client.models.list()}
+    for name in names & {"gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"}:
+        hello = [{"role": "user", "content": "hello"}]
+        assert client.chat.completions.create(model=name, messages=hello, max_tokens=20).choices[0].message.content
+    claude = anthropic.Anthropic(api_key=key, base_url=address, max_retries=0)
+    assert claude.messages.create(model="claude-sonnet-4-5", max_tokens=20, messages=hello).content
+    assert client.embeddings.create(model="text-embedding-3-small", input="hello").data
+    assert client.images.generate(model="gpt-image-1", prompt="a house").data
+    assert client.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input="hello").content
+    assert client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"s" * 100)).text
+    assert client.moderations.create(model="omni-moderation-latest", input="hello").results
+    ranked = client.post("/rerank", body={"model": "rerank-v3.5", "query": "a", "documents": ["a", "b"]}, cast_to=object)
+    assert ranked["results"]
+    rest = {"demo-500", "demo-slow", "demo-cut-stream"}
+    tried = {"gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small", "gpt-image-1", "gpt-4o-mini-tts"}
+    assert names == tried | rest | {"whisper-1", "omni-moderation-latest", "rerank-v3.5"}
+
+
 def test_the_demo_starts_serves_ends_and_comes_back(up, checkout):
     port = five_free_ports()
     # Empty words are what a Makefile hands on for what nobody has set.
@@ -180,6 +203,7 @@ def test_the_demo_starts_serves_ends_and_comes_back(up, checkout):
     assert key in again.said
     # 25 dollars less two calls of 1000 x $0.15/1M + 500 x $0.60/1M: the data of the first start are there.
     assert again.manage("shell", "-v", "0", "-c", SHOW_PURSE) == "prepaid 24999100000\n"
+    try_every_model(f"http://127.0.0.1:{port}", key)
     family = again.descendants()
     victim = next(pid for pid, line in family.items() if "gateway.relay.app" in line)
     os.kill(victim, signal.SIGKILL)
