@@ -161,9 +161,12 @@ def try_every_model(address: str, key: str) -> None:
     assert client.moderations.create(model="omni-moderation-latest", input="hello").results
     ranked = client.post("/rerank", body={"model": "rerank-v3.5", "query": "a", "documents": ["a", "b"]}, cast_to=object)
     assert ranked["results"]
+    made = client.videos.create_and_poll(model="sora-2", prompt="a house", seconds="4", size="1280x720", poll_interval_ms=200)
+    assert made.status == "completed"
+    assert client.videos.download_content(made.id).content
     rest = {"demo-500", "demo-slow", "demo-cut-stream"}
     tried = {"gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small", "gpt-image-1", "gpt-4o-mini-tts"}
-    assert names == tried | rest | {"whisper-1", "omni-moderation-latest", "rerank-v3.5"}
+    assert names == tried | rest | {"sora-2", "whisper-1", "omni-moderation-latest", "rerank-v3.5"}
 
 
 def test_the_demo_starts_serves_ends_and_comes_back(up, checkout):
