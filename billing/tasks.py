@@ -9,6 +9,7 @@ from billing.services import (
     code_batches,
     four_eyes,
     hooks,
+    leases,
     ledger,
     partitions,
     payments,
@@ -25,7 +26,7 @@ ROUNDS = 20
 @shared_task(ignore_result=True)
 def expire_holds_task() -> None:
     for _round in range(ROUNDS):
-        if ledger.expire_holds(limit=1000) == 0:
+        if ledger.expire_holds(limit=1000) + leases.expire_leases() == 0:
             return
 
 

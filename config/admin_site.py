@@ -54,6 +54,7 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("billing.LedgerAccount", "account_balance_wallet"),
             ("billing.LedgerEntry", "receipt_long"),
             ("billing.Hold", "pause_circle"),
+            ("billing.Lease", "handshake"),
             ("billing.CodeBatch", "style"),
             ("billing.RedemptionCode", "confirmation_number"),
             ("billing.Payment", "credit_card"),

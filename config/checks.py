@@ -93,6 +93,19 @@ def holds_outlive_calls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def leases_are_sound(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if settings.LEASE_SECONDS > 0 and 1 <= settings.LEASE_SHARE_PERCENT <= 50 and settings.LEASE_MOST_NANO > 0:
+        return []
+    return [
+        Error(
+            "LEASE_SECONDS and LEASE_MOST_CENTS must be above 0, LEASE_SHARE_PERCENT between 1 and 50: no money could be lent.",
+            hint="export LEASE_SECONDS=120 LEASE_SHARE_PERCENT=10 LEASE_MOST_CENTS=100",
+            id="portal.E010",
+        )
+    ]
+
+
+@register()
 def payments_are_set_up(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.PAYMENT_PROVIDER == "":
         return []

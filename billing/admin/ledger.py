@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Hold, LedgerAccount, LedgerEntry, RedemptionCode
+from billing.models import Hold, Lease, LedgerAccount, LedgerEntry, RedemptionCode
 from config.foundation.admin import ReadOnlyAdmin, usd_column
 
 RIGHT = "ledger.view"
@@ -100,6 +100,43 @@ class HoldAdmin(ReadOnlyAdmin):
         "reason",
         usd_column("settled_nano", _("settled")),
         "created_at",
+        "expires_at",
+        "closed_at",
+    )
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnlyAdmin):
+    """What relays have lent: how much each was granted and spent, and until when."""
+
+    view_right = RIGHT
+    list_display = (
+        "id",
+        "source",
+        "user",
+        "group",
+        usd_column("granted_nano", _("granted")),
+        usd_column("spent_nano", _("spent")),
+        "state",
+        "draw_until",
+        "closed_at",
+    )
+    list_filter = ("state", "created_at")
+    list_select_related = ("user", "group")
+    search_fields = ("=id", "user__username", "source")
+    ordering = ("-created_at",)
+    fields = (
+        "id",
+        "source",
+        "user",
+        "group",
+        "account",
+        "is_test",
+        usd_column("granted_nano", _("granted")),
+        usd_column("spent_nano", _("spent")),
+        "state",
+        "created_at",
+        "draw_until",
         "expires_at",
         "closed_at",
     )

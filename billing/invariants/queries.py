@@ -72,12 +72,15 @@ _PURSES = (
 _HOLDS = (
     Invariant(
         "held",
-        "What a purse has held is the sum of its parts in open holds.",
-        """SELECT 'purse ' || a.id, format('held %s, open holds %s', a.held_nano, coalesce(h.part, 0))
+        "What a purse has held is the sum of its parts in open holds and of what open leases have left.",
+        """SELECT 'purse ' || a.id, format('held %s, open holds and leases %s', a.held_nano, coalesce(h.part, 0))
         FROM billing_ledgeraccount a
         FULL JOIN (
-            SELECT p.id, sum(p.part) AS part FROM billing_hold h
-            CROSS JOIN LATERAL unnest(h.account_ids, h.part_amounts) p(id, part) WHERE h.state = 'open' GROUP BY p.id
+            SELECT x.id, sum(x.part) AS part FROM (
+                SELECT p.id, p.part FROM billing_hold h
+                CROSS JOIN LATERAL unnest(h.account_ids, h.part_amounts) p(id, part) WHERE h.state = 'open'
+                UNION ALL SELECT l.account_id, l.granted_nano - l.spent_nano FROM billing_lease l WHERE l.state = 'open'
+            ) x GROUP BY x.id
         ) h ON h.id = a.id
         WHERE coalesce(a.held_nano, 0) <> coalesce(h.part, 0)""",
     ),
@@ -93,6 +96,16 @@ _HOLDS = (
         "No hold stays open for more than five minutes after its time.",
         """SELECT 'hold ' || h.id, format('expired %s', h.expires_at) FROM billing_hold h
         WHERE h.state = 'open' AND h.expires_at < %(moment)s::timestamptz - interval '5 minutes'""",
+    ),
+    Invariant(
+        "leases",
+        "What a lease has spent is what its calls were held for; none stays open five minutes after its time.",
+        """SELECT 'lease ' || l.id, format('spent %s, holds %s, expires %s', l.spent_nano, coalesce(h.part, 0), l.expires_at)
+        FROM billing_lease l
+        FULL JOIN (SELECT lease_id, sum(amount_nano) AS part FROM billing_hold WHERE lease_id IS NOT NULL GROUP BY 1) h
+            ON h.lease_id = l.id
+        WHERE coalesce(l.spent_nano, 0) <> coalesce(h.part, 0)
+           OR (l.state = 'open' AND l.expires_at < %(moment)s::timestamptz - interval '5 minutes')""",
     ),
     Invariant(
         "hold_logged",
@@ -282,7 +295,8 @@ _MONEY = (
         "guards",
         "The triggers that keep history unchanged are there and switched on.",
         """SELECT 'trigger ' || wanted.name, coalesce('switched off on ' || t.tgrelid::regclass, 'missing')
-        FROM (VALUES ('entry_append_only'), ('entry_not_truncated'), ('hold_closes_once'), ('price_version_frozen'),
+        FROM (VALUES ('entry_append_only'), ('entry_not_truncated'), ('hold_closes_once'), ('lease_closes_once'),
+            ('price_version_frozen'),
             ('price_rule_frozen'), ('group_multiplier_frozen'), ('price_book_formula_frozen')) wanted(name)
         LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND NOT t.tgisinternal
         WHERE t.oid IS NULL OR t.tgenabled NOT IN ('O', 'A')""",

@@ -5,7 +5,7 @@ from billing.models.conversions import CurrencyConversion
 from billing.models.desk import DeskItem
 from billing.models.fences import GroupFence, ModelTier, PriceTier
 from billing.models.hooks import HookAttempt, HookDelivery, HookEndpoint
-from billing.models.ledger import Hold, LedgerAccount, LedgerEntry
+from billing.models.ledger import Hold, Lease, LedgerAccount, LedgerEntry
 from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
 from billing.models.payments import IncomingPayment, Payment, PaymentEvent, PaymentRefund
@@ -42,6 +42,7 @@ __all__ = [
     "HookDelivery",
     "HookEndpoint",
     "KeySpend",
+    "Lease",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerSeal",

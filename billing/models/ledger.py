@@ -200,6 +200,8 @@ class Hold(models.Model):
     member_id = models.BigIntegerField(null=True, editable=False)
     # A call of a test key: only test purses pay for it.
     is_test = models.BooleanField(db_default=False, editable=False)
+    # The lease it was drawn from, for calls of a relay that lends; such a hold is written when its call ends.
+    lease_id = models.UUIDField(null=True, editable=False)
     amount_nano = models.BigIntegerField(_("amount"))
     account_ids = ArrayField(models.BigIntegerField(), verbose_name=_("account ids"))
     part_amounts = ArrayField(models.BigIntegerField(), verbose_name=_("part amounts"))
@@ -224,3 +226,50 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} {self.amount_nano}"
+
+
+class Lease(models.Model):
+    """Money of one payer lent to a relay, from one purse: it serves calls from it without asking for each. What is left of it
+    (granted - spent) is part of the purse's ``held_nano``. Calls may draw on it until ``draw_until``; their ends are taken from
+    it until ``expires_at``, when the sweeper gives the rest back."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("lent")
+        CLOSED = "closed", _("given back")
+        EXPIRED = "expired", _("expired")
+
+    id = models.UUIDField(primary_key=True)
+    # The relay or data plane that lends; one that starts anew has another name.
+    source = models.CharField(_("relay"), max_length=100)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("user")
+    )
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("group"))
+    is_test = models.BooleanField(_("test"), db_default=False, editable=False)
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="leases", verbose_name=_("purse"))
+    granted_nano = models.BigIntegerField(_("granted"))
+    spent_nano = models.BigIntegerField(_("spent"), default=0)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    draw_until = models.DateTimeField(_("calls until"))
+    expires_at = models.DateTimeField(_("expires"))
+    closed_at = models.DateTimeField(_("closed"), null=True)
+
+    class Meta:
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+        constraints = [
+            models.CheckConstraint(condition=Q(user=None) ^ Q(group=None), name="lease_one_payer"),
+            models.CheckConstraint(
+                condition=Q(spent_nano__gte=0) & Q(granted_nano__gte=F("spent_nano")), name="lease_within_grant"
+            ),
+            models.CheckConstraint(condition=Q(state="open") ^ Q(closed_at__isnull=False), name="lease_closed_has_time"),
+            models.CheckConstraint(condition=Q(expires_at__gte=F("draw_until")), name="lease_expires_last"),
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state="open"), name="lease_open_expiry"),
+            models.Index(fields=["source"], condition=Q(state="open"), name="lease_open_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.granted_nano}"

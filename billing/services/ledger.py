@@ -96,13 +96,16 @@ class ReserveResult:
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """The end of a call. ``log`` holds request log columns by name, without id, started_at, held_nano and cost_nano."""
+    """The end of a call. ``log`` holds request log columns by name, without id, started_at and cost_nano; held_nano only for a
+    call that drew on a lease, of which ``promised_nano`` was kept free for it."""
 
     request_id: UUID
     cost_nano: int
     hold: bool
     reason: str = ""
     log: dict[str, Any] = field(default_factory=dict)
+    lease_id: UUID | None = None
+    promised_nano: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
--- The end of calls: [{request_id, cost_nano, hold, reason, log}]. One transaction writes the request log (inserting it is
--- what makes an event count once), closes the hold, charges the purses, and adds to spend windows and usage.
+-- The end of calls: [{request_id, cost_nano, hold, reason, log, lease_id, promised_nano}]. One transaction writes the request log
+-- (inserting it is what makes an event count once), closes the hold, charges the purses, and adds to spend windows and usage.
+-- The last two are for calls that drew on a lease (leases.sql): their hold is made here, out of what the lease has left.
 -- Answers: recorded, repeated, late (the hold had expired: charged all the same, the sweeper's log row replaced), refused,
 -- and parked (too late to be charged: late_events.sql, which follows up on what a batch could not take).
 
@@ -8,6 +9,7 @@ DROP FUNCTION IF EXISTS billing_record_batch(jsonb);
 DROP FUNCTION IF EXISTS billing_record_singly(jsonb);
 DROP FUNCTION IF EXISTS billing_record_followed(jsonb);
 DROP FUNCTION IF EXISTS billing_record_alone(jsonb);
+DROP FUNCTION IF EXISTS billing_draw_leases(jsonb);
 DROP FUNCTION IF EXISTS billing_drop_logs(uuid[]);
 DROP FUNCTION IF EXISTS billing_refusal(uuid, bigint, boolean, jsonb);
 DROP FUNCTION IF EXISTS billing_sound_calls(jsonb);
@@ -39,7 +41,8 @@ BEGIN
         INSERT INTO billing_requestlog
         SELECT r.* FROM unnest(calls) c
         CROSS JOIN LATERAL jsonb_populate_record(blank, c.log || jsonb_build_object(
-            'id', c.id, 'started_at', uuid7_time(c.id), 'held_nano', coalesce(c.amount, 0), 'cost_nano', c.cost,
+            'id', c.id, 'started_at', uuid7_time(c.id), 'cost_nano', c.cost,
+            'held_nano', GREATEST(coalesce(c.amount, 0), coalesce((c.log ->> 'held_nano')::bigint, 0)),
             'key_id', CASE WHEN c.amount IS NULL THEN c.log -> 'key_id' ELSE to_jsonb(c.key_id) END,
             'origin', 'relay', 'source_ref', '')) r
         ORDER BY c.id
@@ -234,6 +237,80 @@ BEGIN
     ) t WHERE w.id = t.window_id;
 END $$;
 
+-- Makes the holds of calls that drew on leases. An end that comes after its lease was over finds a hold that has expired, with
+-- the row the sweeper would have written, so that it is charged as late. A key that is not the payer's gets none.
+CREATE FUNCTION billing_draw_leases(events jsonb) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    made billing_call[];
+    late billing_call[];
+BEGIN
+    PERFORM 1 FROM billing_lease l
+    WHERE l.id IN (SELECT x.lease_id FROM jsonb_to_recordset(events) AS x(lease_id uuid)) ORDER BY l.id FOR NO KEY UPDATE;
+    WITH asked AS (
+        SELECT DISTINCT ON (e.request_id) e.ord, e.request_id, e.log, GREATEST(LEAST(e.cost_nano, e.promised_nano), 0) AS wanted,
+            k.id AS key_id, k.member_id, l AS lease
+        FROM ROWS FROM (jsonb_to_recordset(events) AS (request_id uuid, cost_nano bigint, lease_id uuid, promised_nano bigint,
+            log jsonb)) WITH ORDINALITY e(request_id, cost_nano, lease_id, promised_nano, log, ord)
+        JOIN billing_lease l ON l.id = e.lease_id
+        JOIN keys_apikey k ON k.id = CASE WHEN jsonb_typeof(e.log -> 'key_id') = 'number' THEN (e.log ->> 'key_id')::bigint END
+            AND (k.purpose = 'test') = l.is_test
+            AND CASE WHEN l.group_id IS NULL THEN k.team_id IS NULL AND k.owner_id = l.user_id ELSE k.team_id = l.group_id END
+        WHERE e.cost_nano >= 0 AND NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = e.request_id)
+        ORDER BY e.request_id, e.ord
+    ), share AS (
+        SELECT a.*, CASE WHEN (a.lease).state <> 'open' THEN 0 ELSE GREATEST(LEAST(a.wanted, (a.lease).granted_nano
+            - (a.lease).spent_nano - (sum(a.wanted) OVER (PARTITION BY (a.lease).id ORDER BY a.ord) - a.wanted)), 0) END::bigint AS part
+        FROM asked a
+    ), put AS (
+        INSERT INTO billing_hold AS h (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
+            state, reason, context, created_at, expires_at, closed_at, lease_id)
+        SELECT s.request_id, (s.lease).user_id, (s.lease).group_id, s.key_id, s.member_id, (s.lease).is_test, s.part,
+            CASE WHEN s.part > 0 THEN ARRAY[(s.lease).account_id] ELSE '{}' END,
+            CASE WHEN s.part > 0 THEN ARRAY[s.part] ELSE '{}' END,
+            CASE WHEN (s.lease).state = 'open' THEN 'open' ELSE 'expired' END,
+            CASE WHEN (s.lease).state = 'open' THEN '' ELSE 'expired' END, '{}', uuid7_time(s.request_id), (s.lease).expires_at,
+            CASE WHEN (s.lease).state <> 'open' THEN clock_timestamp() END, (s.lease).id
+        FROM share s ORDER BY s.request_id
+        ON CONFLICT DO NOTHING
+        RETURNING h.*
+    ), drawn AS (
+        UPDATE billing_lease l SET spent_nano = l.spent_nano + t.part
+        FROM (SELECT p.lease_id, sum(p.amount_nano)::bigint AS part FROM put p WHERE p.amount_nano > 0 GROUP BY 1) t
+        WHERE l.id = t.lease_id
+    )
+    SELECT array_agg(c) FILTER (WHERE (c).is_open), array_agg(c) FILTER (WHERE NOT (c).is_open) INTO made, late FROM (
+        SELECT ROW(s.ord, p.id, 0, 'expired', s.log || '{"outcome": "timeout", "error_code": "hold_expired", "http_status": 504,
+            "usage_source": "none", "input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "cache_write_tokens": 0,
+            "reasoning_tokens": 0, "image_count": 0, "media_ms": 0, "character_count": 0, "price_detail": {}}',
+            p.key_id, p.user_id, p.group_id, p.member_id, p.is_test, p.amount_nano, p.account_ids, p.part_amounts,
+            p.state = 'open', false)::billing_call AS c
+        FROM put p JOIN share s ON s.request_id = p.id
+    ) x;
+    IF late IS NOT NULL THEN
+        PERFORM billing_write_logs(late);
+    END IF;
+    -- A limit that came while the lease was open counts its calls from now on, as if each had been held.
+    IF made IS NOT NULL AND billing_lock_purses(ARRAY(SELECT DISTINCT c.user_id FROM unnest(made) c),
+        ARRAY(SELECT DISTINCT c.group_id FROM unnest(made) c)) THEN
+        PERFORM billing_count_held(made);
+    END IF;
+END $$;
+
+-- Adds what calls hold to every window they count in. The purses are locked.
+CREATE FUNCTION billing_count_held(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.part
+    FROM (
+        SELECT x.window_id, sum(c.amount)::bigint AS part
+        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
+        JOIN unnest(calls) c ON c.id = x.id
+        GROUP BY x.window_id
+    ) t WHERE w.id = t.window_id;
+END $$;
+
 CREATE FUNCTION billing_record_batch(events jsonb)
 RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -250,6 +327,9 @@ DECLARE
     c billing_call;
 BEGIN
     SELECT array_agg(DISTINCT (x ->> 'request_id')::uuid) INTO ids FROM jsonb_array_elements(events) x;
+    IF events @? '$[*].lease_id ? (@ != null)' THEN
+        PERFORM billing_draw_leases(events);
+    END IF;
     PERFORM 1 FROM billing_hold h WHERE h.id = ANY (ids) ORDER BY h.id FOR NO KEY UPDATE;
 
     calls := billing_sound_calls(events);
@@ -396,7 +476,8 @@ RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     BEGIN
-        IF jsonb_array_length(events) = 1 AND NOT events @? '$[*].log.attempts[*].cost_nano' THEN
+        IF jsonb_array_length(events) = 1 AND NOT events @? '$[*].log.attempts[*].cost_nano'
+           AND events #>> '{0,lease_id}' IS NULL THEN
             status := billing_record_alone(events -> 0);
             IF status IS NOT NULL THEN
                 request_id := events -> 0 ->> 'request_id'; reason := '';
@@ -422,6 +503,8 @@ DECLARE
 BEGIN
     ids := ARRAY(SELECT (x ->> 'request_id')::uuid FROM jsonb_array_elements(events) x
         WHERE x ->> 'request_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$');
+    PERFORM 1 FROM billing_lease l WHERE l.id = ANY (ARRAY(SELECT (x ->> 'lease_id')::uuid FROM jsonb_array_elements(events) x
+        WHERE x ->> 'lease_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')) ORDER BY l.id FOR NO KEY UPDATE;
     PERFORM 1 FROM billing_hold h WHERE h.id = ANY (ids) ORDER BY h.id FOR NO KEY UPDATE;
     -- Events without a hold first, by id: while they wait for a twin of theirs, nobody waits for a purse of ours.
     FOR e IN

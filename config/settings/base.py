@@ -142,6 +142,11 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "portal@example.org")
 HOLD_SECONDS = env.number("HOLD_SECONDS", 900)
 # How long a video may hold money; prolonged while it is being made or nobody knows how it stands, in hours.
 TASK_HOLD_HOURS = env.number("TASK_HOLD_HOURS", 168)
+# Money lent to relays (RELAY_MONEY=leases): for how long calls draw on a lease without asking again, how much of what a payer
+# has free one lease takes at most, and how much in all, in US cents.
+LEASE_SECONDS = env.number("LEASE_SECONDS", 120)
+LEASE_SHARE_PERCENT = env.number("LEASE_SHARE_PERCENT", 10)
+LEASE_MOST_NANO = env.number("LEASE_MOST_CENTS", 100) * 10_000_000
 # How many days after its hold ran out the end of a call is still charged; later it goes to the desk. The ledger's functions
 # read it from the connection. Compiling a plan takes longer than any query of a page runs.
 LATE_EVENT_DAYS = env.number("LATE_EVENT_DAYS", 7)

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.rights import require
 from accounts.services import audit
 from billing.locks import lock_purses_of
-from billing.models import Hold, LedgerAccount, LedgerEntry
+from billing.models import Hold, Lease, LedgerAccount, LedgerEntry
 from billing.services.ledger import Posting, house_account, post_entries, set_spendable
 from config.foundation.clock import now
 from gateway.services import set_routes
@@ -242,8 +242,10 @@ def _close_member(actor: User | None, member: WaveMember) -> bool:
 
 
 def open_holds(source: Source, user_id: int, purses: list[LedgerAccount]) -> bool:
-    """Whether calls that run still hold money from these purses, or run with a key of the source."""
+    """Whether calls that run still hold money from these purses, or run with a key of the source, or a relay lends of it."""
     ids = [purse.pk for purse in purses]
+    if Lease.objects.filter(account_id__in=ids, state=Lease.State.OPEN).exists():
+        return True
     drawn = Q(account_ids__overlap=ids) | Q(key_id__in=key_ids_of(source, [user_id]))
     return Hold.objects.filter(drawn, state=Hold.State.OPEN, user_id=user_id).exists()
 

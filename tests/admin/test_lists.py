@@ -59,6 +59,7 @@ def test_the_queries_of_every_list_are_pinned_and_do_not_grow_with_the_rows(worl
         ("billing.ledgeraccount", "customer-two", "account"),
         ("billing.redemptioncode", "ctwo", "code"),
         ("billing.hold", "customer-two", "hold"),
+        ("billing.lease", "customer-two", "lease"),
         ("billing.requestlog", "customer-two", "call"),
         ("billing.requestlog", "model-two", "call"),
         ("migrations_center.wave", "Batch two", "wave"),

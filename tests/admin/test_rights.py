@@ -33,6 +33,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str], str]] = {
     "billing.ledgeraccount": ({ADMIN, FINANCE}, set(), set(), "account"),
     "billing.ledgerentry": ({ADMIN, FINANCE}, set(), set(), "ledger_entry"),
     "billing.hold": ({ADMIN, FINANCE}, set(), set(), "hold"),
+    "billing.lease": ({ADMIN, FINANCE}, set(), set(), "lease"),
     "billing.redemptioncode": ({ADMIN, FINANCE}, set(), set(), "code"),
     "billing.codebatch": ({ADMIN, FINANCE}, set(), set(), "code_batch"),
     "billing.payment": ({ADMIN, FINANCE}, set(), set(), "payment"),

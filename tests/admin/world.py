@@ -18,6 +18,7 @@ from billing.models import (
     GroupMultiplier,
     Hold,
     IncomingPayment,
+    Lease,
     LedgerAccount,
     LedgerEntry,
     Payment,
@@ -159,6 +160,15 @@ def _money(tag: str, world: World, customer: User) -> None:
         part_amounts=[500],
         expires_at=now + timedelta(minutes=15),
     )
+    lease = Lease.objects.create(
+        id=uuid7(),
+        source="relay",
+        user=customer,
+        account=purse,
+        granted_nano=500,
+        draw_until=now + timedelta(minutes=2),
+        expires_at=now + timedelta(minutes=15),
+    )
     code = RedemptionCode.objects.create(
         digest=uuid.uuid4().bytes * 2, pepper_number=1, tail=f"c{tag[:3]:0>3}", amount_nano=7_000_000_000
     )
@@ -200,7 +210,7 @@ def _money(tag: str, world: World, customer: User) -> None:
         cost_nano=2_000_000,
         attempts=[{"upstream": 4711, "status": 200, "ms": 12}],
     )
-    world.things |= {"account": purse, "ledger_entry": entry, "hold": hold, "code": code, "call": call}
+    world.things |= {"account": purse, "ledger_entry": entry, "hold": hold, "lease": lease, "code": code, "call": call}
 
 
 def _migration(tag: str, world: World, customer: User) -> None:

@@ -41,6 +41,8 @@ def test_the_test_settings_are_fine(elsewhere):
         ({"PUBLIC_URL": "http://portal.example.org", "DEMO": True}, "portal.W002"),
         ({"PUBLIC_URL": "https://portal.example.org", "HTTPS": True, "ALLOWED_HOSTS": ["*"]}, "portal.W003"),
         ({"HOLD_SECONDS": 600, "UPSTREAM_TIMEOUT_SECONDS": 600}, "portal.E006"),
+        ({"LEASE_SHARE_PERCENT": 51}, "portal.E010"),
+        ({"LEASE_SECONDS": 0}, "portal.E010"),
     ],
 )
 def test_a_setting_that_cannot_work_has_a_number(elsewhere, wrong, expected):
