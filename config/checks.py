@@ -94,6 +94,14 @@ def holds_outlive_calls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def leases_are_sound(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if settings.RELAY_MONEY not in ("leases", "holds"):
+        return [
+            Error(
+                "RELAY_MONEY names no way in which a relay gets the money of a call.",
+                hint="export RELAY_MONEY=leases",
+                id="portal.E011",
+            )
+        ]
     if settings.LEASE_SECONDS > 0 and 1 <= settings.LEASE_SHARE_PERCENT <= 50 and settings.LEASE_MOST_NANO > 0:
         return []
     return [

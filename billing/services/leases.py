@@ -32,13 +32,16 @@ EXPIRE_SQL = "SELECT billing_expire_leases(%s, %s)"
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
     """A new lease for the payer of a key: ``wanted_nano`` if a share of the balance allows it, at least ``least_nano``
-    (what one call may cost). ``source`` names who lends; only it can renew and close. ``lease_id`` is made by the caller."""
+    (what one call may cost). ``source`` names who lends; only it can renew and close. ``lease_id`` is made by the caller, who
+    may say whose key it takes it to be."""
 
     lease_id: UUID
     source: str
     key_id: int
     wanted_nano: int
     least_nano: int
+    user_id: int | None = None
+    group_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ def open_payload(requests: Sequence[LeaseRequest]) -> str:
             "key_id": one.key_id,
             "wanted_nano": max(min(one.wanted_nano, most), one.least_nano),
             "least_nano": one.least_nano,
+            "user_id": one.user_id,
+            "group_id": one.group_id,
             **_terms(),
         }
         for one in requests

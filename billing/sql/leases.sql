@@ -38,7 +38,8 @@ BEGIN
     most := GREATEST(LEAST(most, div(available::numeric * share, 100)), 0)::bigint;
 END $$;
 
--- [{lease_id, source, key_id, wanted_nano, least_nano, share_percent, draw_seconds, keep_seconds}]: the payer is the key's.
+-- [{lease_id, source, key_id, user_id, group_id, wanted_nano, least_nano, share_percent, draw_seconds, keep_seconds}]: the payer
+-- is the key's; a request that names another one is refused.
 CREATE FUNCTION billing_lease_open(requests jsonb)
 RETURNS TABLE (lease_id uuid, status text, granted_nano bigint, available_nano bigint, draw_until timestamptz,
     expires_at timestamptz) LANGUAGE plpgsql AS $$
@@ -54,16 +55,18 @@ BEGIN
     FOR r IN
         SELECT x.*, k.id AS found, CASE WHEN k.team_id IS NULL THEN k.owner_id END AS payer_user, k.team_id AS payer_group,
             k.purpose = 'test' AS testing
-        FROM ROWS FROM (jsonb_to_recordset(requests) AS (lease_id uuid, source text, key_id bigint, wanted_nano bigint,
-            least_nano bigint, share_percent bigint, draw_seconds int, keep_seconds int))
-            WITH ORDINALITY x(lease_id, source, key_id, wanted_nano, least_nano, share_percent, draw_seconds, keep_seconds, ord)
+        FROM ROWS FROM (jsonb_to_recordset(requests) AS (lease_id uuid, source text, key_id bigint, user_id bigint,
+            group_id bigint, wanted_nano bigint, least_nano bigint, share_percent bigint, draw_seconds int, keep_seconds int))
+            WITH ORDINALITY x(lease_id, source, key_id, user_id, group_id, wanted_nano, least_nano, share_percent, draw_seconds,
+                keep_seconds, ord)
         LEFT JOIN keys_apikey k ON k.id = x.key_id ORDER BY x.ord
     LOOP
         lease_id := r.lease_id; granted_nano := 0; available_nano := 0; draw_until := NULL; expires_at := NULL;
         IF r.found IS NULL OR num_nonnulls(r.payer_user, r.payer_group) <> 1 OR coalesce(r.least_nano <= 0, true)
            OR coalesce(r.wanted_nano < r.least_nano, true) OR coalesce(r.source, '') = '' OR r.lease_id IS NULL
            OR coalesce(r.share_percent NOT BETWEEN 1 AND 100, true) OR coalesce(r.draw_seconds <= 0, true)
-           OR coalesce(r.keep_seconds < 0, true) THEN
+           OR coalesce(r.keep_seconds < 0, true) OR (num_nonnulls(r.user_id, r.group_id) > 0
+               AND (r.user_id, r.group_id) IS DISTINCT FROM (r.payer_user, r.payer_group)) THEN
             status := 'refused'; RETURN NEXT; CONTINUE;
         END IF;
         SELECT * INTO known FROM billing_lease l WHERE l.id = r.lease_id;

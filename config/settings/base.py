@@ -175,6 +175,13 @@ RELAY_BREAKER_SECONDS = env.number("RELAY_BREAKER_SECONDS", 10)
 # A wave starts only when every live relay has confirmed each of its keys; off where another engine serves the calls.
 WAVE_KEY_CONFIRMATION = env.flag("WAVE_KEY_CONFIRMATION", True)
 RELAY_BODY_MEGABYTES = env.number("RELAY_BODY_MEGABYTES", 64)
+# How a relay gets the money of a call: "leases" serves it from money lent to the relay, "holds" asks PostgreSQL for each.
+RELAY_MONEY = env.text("RELAY_MONEY", "holds")
+# Where a relay keeps what must outlive it: ends of calls that PostgreSQL does not have yet, and its last configuration. On a
+# local disk; all relays of one installation on this machine share it, two installations do not.
+RELAY_STATE_DIR = Path(env.text("RELAY_STATE_DIR") or BASE_DIR / ".portal" / "relay")
+# Every so many milliseconds the disk is told to keep what was written: a power cut may lose that much, a crash nothing.
+RELAY_SPOOL_SYNC_MS = env.number("RELAY_SPOOL_SYNC_MS", 500)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")
 # Keys that seal upstream credentials, newest first.

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from billing.outcome_rules import Ending, Settled, settle
 from billing.pricing import Price, Usage
 from billing.services.ledger import CallEvent, ReserveRequest
@@ -20,6 +22,7 @@ from gateway.relay.answers import Answer
 from gateway.relay.client import Headers, family_of, network_of
 from gateway.relay.forms import Form
 from gateway.relay.health import Health
+from gateway.relay.lender import Loan
 from gateway.relay.options import options
 from gateway.relay.pricing import usage_of_call
 
@@ -47,6 +50,8 @@ class Call:
     size: int = 0
     is_stream: bool = False
     held_nano: int | None = None
+    # The lease the call draws on; None: the call has a hold of its own, or needs none.
+    loan: Loan | None = field(default=None, repr=False)
     served_model: str = ""
     first_token_ms: int | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -91,6 +96,16 @@ class Call:
             expires_at=datetime.now(UTC) + (life or timedelta(seconds=options().hold_seconds)),
             context=self._columns(),
         )
+
+    def open_line(self, loan: Loan, amount: int) -> bytes:
+        """What is written to the spool when the call begins on a lease, so that it is known if the relay dies with it."""
+        value = {
+            "request_id": self.request_id,
+            "lease_id": loan.id,
+            "promised_nano": amount,
+            "log": {**self._columns(), "held_nano": amount},
+        }
+        return orjson.dumps(value)
 
     def counted(self, output_tokens: int) -> Tokens:
         """Tokens counted by us, flagged as such, for a call whose upstream reported none."""
@@ -216,4 +231,7 @@ class Call:
         }
         if self.spec.modality != "text" or tokens.audio_input or tokens.audio_output:
             log |= tokens.unit_columns(self.spec.modality)
+        if self.loan is not None:
+            log["held_nano"] = self.held_nano
+            return CallEvent(self.request_id, cost, True, outcome.value, log, self.loan.id, self.held_nano or 0)
         return CallEvent(self.request_id, cost, self.held_nano is not None, outcome.value, log)

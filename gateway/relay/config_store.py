@@ -20,14 +20,18 @@ REFRESH_SECONDS = 30.0
 GATHER_SECONDS = 0.2
 # Tables that only say something about keys; they empty the cache of keys, the snapshot does not hold them.
 KEY_TABLES = frozenset({"keys_apikey", "keys_keysecret", "accounts_user", "gateway_keyoldentry", "keys_calllimit"})
+# "lease:<payer>": what lends to relays must be looked at again (billing/sql/leases.sql).
+PURSE_PREFIX = "lease:"
 
 
 class ConfigStore:
-    """``snapshot`` is the newest state read, None until the first one; ``on_keys_changed`` is called after changes to keys."""
+    """``snapshot`` is the newest state read, None until the first one; ``on_keys_changed`` is called after changes to keys,
+    ``on_purses_changed`` with the payer whose purses or limits changed (a team's number is negative), or None: perhaps any."""
 
-    def __init__(self, on_keys_changed: Callable[[], None]) -> None:
+    def __init__(self, on_keys_changed: Callable[[], None], on_purses_changed: Callable[[int | None], None]) -> None:
         self.snapshot: Snapshot | None = None
         self._on_keys_changed = on_keys_changed
+        self._on_purses_changed = on_purses_changed
         self._loaded_at = 0.0
         self._wanted = asyncio.Event()
         self._loaded = asyncio.Event()
@@ -118,6 +122,12 @@ class ConfigStore:
             self._changed(tables)
 
     def _changed(self, tables: set[str]) -> None:
+        purses = {table for table in tables if table.startswith(PURSE_PREFIX)}
+        tables = tables - purses
+        for purse in purses:
+            self._on_purses_changed(int(purse.removeprefix(PURSE_PREFIX)))
+        if "all" in tables:
+            self._on_purses_changed(None)
         if tables & KEY_TABLES or "all" in tables:
             self._on_keys_changed()
         if tables - KEY_TABLES:

@@ -86,13 +86,22 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
     reader = reader_for(call.spec, strip_usage=call.spec.asks_usage and not client_wants_usage(call))
     shown_as = "" if options().shows_served else call.decision.asked_model
     error: BaseException | None = None
+
+    def settle_ok() -> None:
+        call.note(candidate, 200, since)
+        _settle_stream(runtime, call, candidate, reader, Outcome.OK, "")
+
     try:
-        await _pump(response, reader, call, exchange, shown_as)
+        await _pump(response, reader, call, exchange, shown_as, settle_ok)
     except (aiohttp.ClientError, TimeoutError, OSError) as broken:
         error = broken
     except asyncio.CancelledError:
         response.close()
         code = "client_gone" if exchange.is_gone else RELAY_STOPPED
+        if call.is_settled:
+            if exchange.is_gone:
+                return
+            raise
         call.note(candidate, 200, since, code)
         if not exchange.is_started:
             raise
@@ -110,9 +119,9 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
             await _give_up(runtime, call, exchange, failed)
             return
         raise failed
-    if error is None and reader.is_complete:
-        call.note(candidate, 200, since)
-        _settle_stream(runtime, call, candidate, reader, Outcome.OK, "")
+    if call.is_settled or (error is None and reader.is_complete):
+        if not call.is_settled:
+            settle_ok()
         if not exchange.is_started:
             await exchange.start(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
         await exchange.write(b"", more=False)
@@ -123,8 +132,17 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
     await exchange.end_stream(cut)
 
 
-async def _pump(response: aiohttp.ClientResponse, reader: StreamReader, call: Call, exchange: Exchange, shown_as: str) -> None:
-    """Pass whole events on. The answer starts with the first word, so that until then another upstream may take over."""
+async def _pump(
+    response: aiohttp.ClientResponse,
+    reader: StreamReader,
+    call: Call,
+    exchange: Exchange,
+    shown_as: str,
+    settle_ok: Callable[[], None],
+) -> None:
+    """Pass whole events on. The answer starts with the first word, so that until then another upstream may take over.
+
+    The last event of a whole answer goes out only after the call is settled: who has all of an answer has been charged."""
     waiting = b""
     async for data in response.content.iter_any():
         part = reader.feed(data)
@@ -132,6 +150,8 @@ async def _pump(response: aiohttp.ClientResponse, reader: StreamReader, call: Ca
             part = renamed(part, shown_as)
         if reader.is_over and not reader.has_output:
             break
+        if reader.is_done and reader.is_complete and reader.has_output and not call.is_settled:
+            settle_ok()
         if reader.has_output:
             call.mark_first_token()
         elif not exchange.is_started and not reader.is_finished and call.elapsed_ms() < PATIENCE_MS:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
-from billing.services.ledger import LIMIT_STATUSES, ReserveRequest, ReserveResult
+from billing.services.ledger import LIMIT_STATUSES, ReserveResult
 from config.foundation.money import format_usd
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
@@ -43,6 +43,23 @@ async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
             runtime.end(call, call.failed(denial.outcome, status_of(denial, exchange.profile), denial.code))
             extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
             await exchange.refuse(denial, failed.param, extra)
+    try:
+        with runtime.serving(exchange):
+            await _serve(runtime, call, exchange)
+    finally:
+        if call.loan is not None and not call.is_settled:
+            # Whatever went wrong: what was promised to the call goes back into the lease.
+            runtime.end(call, call.failed(denials.INTERNAL.outcome, denials.INTERNAL.http_status, denials.INTERNAL.code))
+
+
+async def _serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
+    try:
+        await _forward(runtime, call, exchange)
+    except AttemptFailed as failed:
+        denial = failed.denial
+        runtime.end(call, call.failed(denial.outcome, status_of(denial, exchange.profile), denial.code))
+        extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
+        await exchange.refuse(denial, failed.param, extra)
 
 
 async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
@@ -64,7 +81,9 @@ async def hold(runtime: "Runtime", call: Call, exchange: Exchange, amount: int, 
     """Hold this much for the call (``life``: for longer than calls usually run), or refuse it."""
     request = call.reserve_request(amount, life)
     try:
-        result = await _ask(runtime, request)
+        if runtime.lender is not None and await _lent(runtime, call, amount):
+            return True
+        result = await _ask(runtime, call, amount)
     except DatabaseGone:
         # Should the hold have been made all the same, the event that follows ends it.
         await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
@@ -97,13 +116,33 @@ def refusal_of(result: ReserveResult) -> Denial:
     return denials.limit_reached(scope, result.span, left, result.resets_at, result.time_zone or "UTC")
 
 
-async def _ask(runtime: "Runtime", request: ReserveRequest) -> ReserveResult:
+async def _lent(runtime: "Runtime", call: Call, amount: int) -> bool:
+    """Promise the call money that is lent to this relay; False: it needs a hold of its own. Raises DatabaseGone."""
+    assert runtime.lender is not None
+    assert call.decision.key is not None
+    loan = await runtime.lender.admit(call.decision.key, amount)
+    if loan is None:
+        return False
+    if not runtime.spool.opened(call.request_id, call.open_line(loan, amount)):
+        loan.undo(amount)
+        raise DatabaseGone("the spool cannot be written")
+    call.loan, call.held_nano = loan, amount
+    return True
+
+
+async def _ask(runtime: "Runtime", call: Call, amount: int) -> ReserveResult:
+    request = call.reserve_request(amount)
     result = await runtime.reservations.ask(request)
-    if (result.status == "no_balance" or result.status in LIMIT_STATUSES) and runtime.recorder.waiting:
-        # Calls that have ended may still hold what they did not use: they are settled first, then it is asked again.
+    if result.status != "no_balance" and result.status not in LIMIT_STATUSES:
+        return result
+    # What ended calls held and did not use, and what this relay has lent and not spent, is free again before it is asked twice.
+    is_other = False
+    if runtime.lender is not None and call.decision.key is not None:
+        is_other = await runtime.lender.make_room(call.decision.key)
+    if runtime.recorder.waiting:
         await runtime.recorder.flush(FLUSH_SECONDS)
-        result = await runtime.reservations.ask(request)
-    return result
+        is_other = True
+    return await runtime.reservations.ask(request) if is_other else result
 
 
 async def _forward(runtime: "Runtime", call: Call, exchange: Exchange) -> None:

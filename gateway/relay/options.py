@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -18,6 +19,9 @@ class Options:
     shows_served: bool
     breaker_failures: int
     breaker_seconds: int
+    state_folder: Path
+    spool_sync_seconds: float
+    lends: bool
 
 
 @cache
@@ -31,4 +35,7 @@ def options() -> Options:
         shows_served=settings.SHOW_SERVED_MODEL,
         breaker_failures=settings.RELAY_BREAKER_FAILURES,
         breaker_seconds=settings.RELAY_BREAKER_SECONDS,
+        state_folder=settings.RELAY_STATE_DIR,
+        spool_sync_seconds=settings.RELAY_SPOOL_SYNC_MS / 1000,
+        lends=settings.RELAY_MONEY == "leases",
     )

@@ -35,7 +35,7 @@ class ResponsesReader(StreamReader):
         if isinstance(response.get("usage"), dict):
             self.usage = response["usage"]
         if kind in {"response.completed", "response.incomplete"}:
-            self.is_finished = True
+            self.is_finished = self.is_done = True
 
 
 class MessagesReader(StreamReader):
@@ -75,7 +75,7 @@ class MessagesReader(StreamReader):
             if isinstance(usage, dict):
                 self._final = {name: count for name, count in usage.items() if count is not None}
         elif kind == "message_stop":
-            self.is_finished = True
+            self.is_finished = self.is_done = True
         return True
 
     def _read_delta(self, delta: object) -> None:

@@ -1,8 +1,8 @@
 """Writes the ends of calls: request log, charge and closed hold, in batches and until PostgreSQL has them.
 
-Events wait in memory. A graceful stop writes them all; a crash (``kill -9``) loses those not yet written, which are some
-tens of milliseconds of traffic: nothing wrong is booked then, the holds of these calls are ended by the sweeper
-(``billing.services.ledger.expire_holds``), their log rows say ``hold_expired``, and their people are not charged.
+An end is on the relay's disk (``gateway.relay.spool``) before the last byte of the answer goes out, and waits in memory for
+its batch. A graceful stop writes all of them; after a crash the next process that looks sends what lies in the spool, so that
+every call that was answered is charged, once. Refusals beyond what memory takes are counted instead of kept.
 """
 
 import asyncio
@@ -10,11 +10,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
 
+import orjson
 import psycopg
 
-from billing.services.ledger import RECORD_SQL, CallEvent, record_payload
+from billing.services.ledger import RECORD_SQL, CallEvent
 from gateway.relay.database import DatabaseGone, Line
+from gateway.relay.lender import Loan
+from gateway.relay.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +39,27 @@ WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
 """
 
 
+class End(NamedTuple):
+    """The end of a call, as the ledger takes it, and the lease it drew on."""
+
+    call: UUID
+    line: bytes
+    loan: Loan | None = None
+
+
 class Recorder:
     """``add`` never waits and never fails; ``is_full`` tells the front door to refuse."""
 
-    def __init__(self) -> None:
-        self._queue: deque[CallEvent] = deque()
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._queue: deque[End] = deque()
         self._wanted = asyncio.Event()
         self._written = asyncio.Event()
         self._line = Line()
         self._task: asyncio.Task[None] | None = None
         self._in_hand = 0
         self._is_closing = False
+        self._is_hurried = False
         self.dropped_refusals = 0
 
     def start(self) -> None:
@@ -56,18 +71,23 @@ class Recorder:
 
     @property
     def is_full(self) -> bool:
-        return len(self._queue) >= MOST_WAITING
+        """Whether no call may be admitted: too much waits, or the end of another could not be kept on the disk."""
+        return len(self._queue) >= MOST_WAITING or bool(self.spool.error)
 
-    def add(self, event: CallEvent) -> None:
+    def add(self, event: CallEvent, loan: Loan | None = None) -> None:
         if not event.hold and not event.cost_nano and len(self._queue) >= MOST_REFUSALS_WAITING:
             self.dropped_refusals += 1
             return
-        self._queue.append(event)
+        end = End(event.request_id, orjson.dumps(event), loan)
+        self.spool.ended(end.call, end.line)
+        self._queue.append(end)
         self._wanted.set()
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything added before now is written; False when that takes longer."""
         deadline = time.monotonic() + seconds
+        self._is_hurried = True
+        self._wanted.set()
         while self.waiting:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -85,7 +105,7 @@ class Recorder:
         self._is_closing = True
         self._wanted.set()
         if not await self.flush(seconds):
-            logger.error("%d ends of calls could not be written before the stop; the sweeper ends their holds.", self.waiting)
+            logger.error("%d ends of calls could not be written before the stop; they wait in the spool.", self.waiting)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -96,38 +116,53 @@ class Recorder:
             while not self._queue:
                 self._wanted.clear()
                 await self._wanted.wait()
-            if len(self._queue) < MOST_AT_ONCE and not self._is_closing:
+            if len(self._queue) < MOST_AT_ONCE and not self._is_closing and not self._is_hurried:
                 await asyncio.sleep(GATHER_SECONDS)
+            self._is_hurried = False
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
             self._in_hand = len(batch)
             await self._write(batch)
             self._in_hand = 0
             self._written.set()
 
-    async def _write(self, batch: Sequence[CallEvent]) -> None:
+    async def _write(self, batch: Sequence[End]) -> None:
         attempt = 0
+        payload = (b"[" + b",".join([end.line for end in batch]) + b"]").decode()
         while True:
             try:
-                rows = await self._line.run(RECORD_SQL, (record_payload(batch),))
+                rows = await self._line.run(RECORD_SQL, (payload,))
             except DatabaseGone as error:
                 if not attempt:
-                    logger.warning("PostgreSQL does not take the ends of calls (%s); they wait in memory.", error)
+                    logger.warning("PostgreSQL does not take the ends of calls (%s); they wait in the spool.", error)
                 pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
                 await asyncio.sleep(pause)
             except Exception as error:
                 if len(batch) == 1:
                     what = getattr(error, "sqlstate", None) or type(error).__name__
-                    logger.error("The end of call %s cannot be written: %s", batch[0].request_id.hex, what)
+                    logger.error("The end of call %s cannot be written: %s", batch[0].call.hex, what)
+                    self._refused(batch[0])
                     return
-                for event in batch:
-                    await self._write([event])
+                for end in batch:
+                    await self._write([end])
                 return
             else:
-                for request_id, status, reason in rows:
+                for end, (_, status, reason) in zip(batch, rows, strict=True):
                     if status == "refused":
-                        logger.error("The end of call %s was refused: %s", request_id, reason)
+                        logger.error("The end of call %s was refused: %s", end.call.hex, reason)
+                        self._refused(end)
+                    else:
+                        self._done(end)
                 return
+
+    def _refused(self, end: End) -> None:
+        self.spool.refuse(end.line)
+        self._done(end)
+
+    def _done(self, end: End) -> None:
+        self.spool.done(end.call)
+        if end.loan is not None:
+            end.loan.unwritten -= 1
 
 
 class LastUse:

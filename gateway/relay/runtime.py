@@ -24,16 +24,21 @@ from gateway.relay.exchange import Exchange, HeaderList
 from gateway.relay.features import Features
 from gateway.relay.health import Health
 from gateway.relay.key_cache import KeyCache
+from gateway.relay.lender import Lender
 from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.options import options
 from gateway.relay.recorder import LastUse, Recorder
+from gateway.relay.replay import replay
 from gateway.relay.sightings import Sightings
 from gateway.relay.task_store import TaskStore
+from gateway.relay.spool import Spool, stem_for
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
 LAST_USE_SECONDS = 5.0
+REPLAY_SECONDS = 10.0
+TIDY_SECONDS = 1.0
 HEALTH_SECONDS = 2.0
 HEALTH_AGAIN_SECONDS = 15.0
 # A graceful stop waits this long for calls to end, and then that long for their ends to be written.
@@ -70,15 +75,17 @@ class Runtime:
 
     def __init__(self) -> None:
         self.keys = KeyCache()
-        self.config = ConfigStore(self.keys.forget)
-        self.recorder = Recorder()
+        self.config = ConfigStore(self.keys.forget, self._purses_changed)
+        self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
+        self.spool = Spool(options().state_folder / "spool", stem_for(self.name))
+        self.recorder = Recorder(self.spool)
+        self.lender = Lender(self.spool.stem) if options().lends else None
         self.last_use = LastUse()
         self.sightings = Sightings()
         self.features = Features()
         self.tasks = TaskStore()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
         self._open: set[asyncio.Task[None]] = set()
-        self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
         self.limits = Limiter(self.name)
         self.confirmations = Confirmations(self.name, self.keys, self._version)
         self.health = Health(failures=options().breaker_failures, seconds=options().breaker_seconds)
@@ -96,11 +103,15 @@ class Runtime:
         # What was loaded so far lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        self.spool.open()
         self.keys.start()
+        if self.lender is not None:
+            self.lender.start()
+            self._tasks.append(asyncio.create_task(self._every(TIDY_SECONDS, self.lender.tidy)))
         self.reservations.start()
         self.recorder.start()
         self.config.start()
-        self._tasks = [
+        self._tasks += [
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.sightings.tell)),
@@ -108,6 +119,8 @@ class Runtime:
             asyncio.create_task(self._every(HEALTH_SECONDS, self._tell_health)),
             asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
             asyncio.create_task(self._every(EVERY_SECONDS, self.confirmations.look)),
+            asyncio.create_task(self._every(options().spool_sync_seconds, self._keep_spool)),
+            asyncio.create_task(self._every(REPLAY_SECONDS, self._replay)),
         ]
 
     async def stop(self) -> None:
@@ -122,6 +135,10 @@ class Runtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.limits.stop()
         await self.recorder.stop(STOP_SECONDS)
+        if self.lender is not None:
+            await self.lender.stop()
+        # What was lent and could not be given back is given back by the next one that finds the lock without its owner.
+        self.spool.close(is_needed=self.lender is not None and self.lender.open_count > 0)
         await self.last_use.stop()
         await self.sightings.stop()
         await self.confirmations.stop()
@@ -160,7 +177,9 @@ class Runtime:
         if call.is_settled:
             return
         call.is_settled = True
-        self.recorder.add(event)
+        if call.loan is not None:
+            call.loan.end(call.held_nano or 0, event.cost_nano)
+        self.recorder.add(event, call.loan)
 
     async def refuse(self, call: Call, exchange: Exchange, denial: Denial, extra: HeaderList | None = None) -> None:
         """Refuse a call and log that."""
@@ -181,6 +200,19 @@ class Runtime:
         with contextlib.suppress(DatabaseGone):
             await self._line.run(HEARTBEAT_SQL, named)
             self.limits.relay_count = (await self._line.run(RELAYS_SQL, ()))[0][0]
+
+    def _purses_changed(self, payer: int | None) -> None:
+        if self.lender is not None:
+            self.lender.call_back(payer)
+
+    async def _keep_spool(self) -> None:
+        self.spool.repair()
+        await asyncio.to_thread(self.spool.sync)
+
+    async def _replay(self) -> None:
+        """Send what relays of this machine left behind that are gone."""
+        with contextlib.suppress(psycopg.OperationalError):
+            await asyncio.to_thread(replay, self.spool.folder)
 
     async def _tell_health(self) -> None:
         """Tell the pages which upstreams are left alone, when that has changed or is to be said again."""

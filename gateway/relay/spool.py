@@ -54,21 +54,24 @@ class Spool:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self._lock < 0:
-                self._lock = os.open(self.folder / f"{self.stem}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                # Locked before it has its name: whoever finds the name without a lock on it finds a process that is gone.
+                first = self.folder / f"{self.stem}.new"
+                self._lock = os.open(first, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                first.rename(self.folder / f"{self.stem}.lock")
             if self._file < 0:
                 self._begin()
             self.error = ""
         except OSError as error:
             self._failed(error)
 
-    def close(self) -> None:
+    def close(self, *, is_needed: bool = False) -> None:
         """Leave the files to whoever comes next if something in them is still needed; else remove them."""
         self.sync()
         for segment in [*self._needed]:
             if not self._needed[segment]:
                 self._path(segment).unlink(missing_ok=True)
-        if self._lock >= 0 and not self._lines:
+        if self._lock >= 0 and not self._lines and not is_needed:
             (self.folder / f"{self.stem}.lock").unlink(missing_ok=True)
         for file in (self._file, self._lock):
             if file >= 0:
@@ -141,13 +144,16 @@ class Spool:
 
     def sync(self) -> None:
         """Have the disk keep what was written."""
-        retired, self._retired = self._retired, []
-        for file in retired:
-            os.fsync(file)
-            os.close(file)
-        if self._is_dirty and self._file >= 0:
-            self._is_dirty = False
-            os.fsync(self._file)
+        try:
+            while self._retired:
+                file = self._retired.pop()
+                os.fsync(file)
+                os.close(file)
+            if self._is_dirty and self._file >= 0:
+                self._is_dirty = False
+                os.fsync(self._file)
+        except OSError as error:
+            self._failed(error)
 
     def _append(self, call: UUID, line: bytes) -> None:
         if self.error:

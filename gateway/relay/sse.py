@@ -44,7 +44,7 @@ class StreamReader:
         self.usage: dict[str, Any] | None = None
         self.served_model = ""
         self.has_output = False
-        self.is_done = False  # "[DONE]" came
+        self.is_done = False  # the last event came: "[DONE]", or what a protocol has in its place
         self.is_finished = False  # a choice said why it ended
         self.is_broken = False  # something came that is no event of an answer
         self.error: dict[str, Any] | None = None

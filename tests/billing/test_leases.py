@@ -237,8 +237,9 @@ def test_what_is_no_request_is_refused_and_writes_nothing() -> None:
         LeaseRequest(uuid7(), "", key.pk, 10, 5),
         LeaseRequest(uuid7(), "one", key.pk, 10, 0),
         LeaseRequest(uuid7(), "one", key.pk, 10, -5),
+        LeaseRequest(uuid7(), "one", key.pk, 10, 5, user_id=user.pk + 1),
     ]
-    assert [answer.status for answer in leases.open_leases(wrong)] == ["refused"] * 4
+    assert [answer.status for answer in leases.open_leases(wrong)] == ["refused"] * 5
     assert end(uuid7(), key, 10, 10) == "refused"
     assert (figures(purse), Lease.objects.count()) == ((1000, 0), 0)
     assert leases.open_leases([]) == leases.renew_leases([]) == leases.close_leases(source="x", lease_ids=[]) == []

@@ -13,7 +13,7 @@ from accounts.models import Role, User
 from billing.invariants import check_all
 from billing.models import DeskItem, LedgerEntry, RedemptionCode
 from billing.pricing import RuleFigures
-from billing.services import budgets, codes, desk, ledger, money, prices, refunds, seals, usage
+from billing.services import budgets, codes, desk, leases, ledger, money, prices, refunds, seals, usage
 from billing.services.payments import unmatched
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
@@ -41,6 +41,7 @@ def busy_ledger() -> None:
     ledger.expire_holds()
     hold(user, 500, key=key)
     end(uuid7(), 0, has_hold=False, outcome="bad_key")
+    lend()
     money.top_up(actor=finance, user=user, amount_nano=500, reason="bank transfer")
     opening = ledger.house_account("opening_equity", "import:one").pk
     old = ledger.purse_for(user=user, origin="import:one", is_spendable=False)
@@ -85,6 +86,15 @@ def busy_ledger() -> None:
     assert seals.seal_entries() > 0
 
 
+def lend() -> None:
+    """A lease with a call on it."""
+    user, _purse = rich("lena", 10_000)
+    key, lease = key_of(user), uuid7()
+    leases.open_leases([leases.LeaseRequest(lease, "relay", key.pk, 500, 100)])
+    log = {"key_id": key.pk, "user_id": user.pk, "outcome": "ok"}
+    assert ledger.record_calls([ledger.CallEvent(uuid7(), 40, True, "", log, lease, 100)])[0].status == "recorded"
+
+
 def give_euros(user: User, amount: int) -> int:
     purse = ledger.purse_for(user=user, currency="EUR")
     ledger.post_entries([ledger.Posting(uuid7(), "top_up", ledger.house_account("cash", currency="EUR").pk, purse.pk, amount)])
@@ -108,6 +118,7 @@ DAMAGE = {
         WHERE kind = 'prepaid' AND origin = '' AND currency = 'USD'""",
     "hold_parts": "UPDATE billing_hold SET amount_nano = amount_nano + 1 WHERE state = 'expired'",
     "hold_overdue": "UPDATE billing_hold SET expires_at = now() - interval '6 minutes' WHERE state = 'open'",
+    "leases": "UPDATE billing_lease SET spent_nano = spent_nano - 1, granted_nano = granted_nano - 1",
     "hold_logged": "UPDATE billing_hold SET settled_nano = settled_nano + 1 WHERE state = 'settled'",
     "limits": "UPDATE billing_spendwindow SET spent_nano = spent_nano + 1",
     "limited_purses": "UPDATE billing_ledgeraccount SET has_limits = false",

@@ -137,7 +137,11 @@ def start_relay(
     port = port or free_port()
     arguments = ["granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--workers", "1", "--workers-kill-timeout", "15", app]
-    defaults = {"DATABASE_URL": test_database_url(), "DJANGO_SETTINGS_MODULE": "config.settings.test"}
+    defaults = {
+        "DATABASE_URL": test_database_url(),
+        "DJANGO_SETTINGS_MODULE": "config.settings.test",
+        "RELAY_STATE_DIR": tempfile.mkdtemp(prefix="gateway-state-"),
+    }
     return start(arguments, port, ready_path, seconds, **{**defaults, **environment})
 
 

@@ -43,6 +43,7 @@ def test_the_test_settings_are_fine(elsewhere):
         ({"HOLD_SECONDS": 600, "UPSTREAM_TIMEOUT_SECONDS": 600}, "portal.E006"),
         ({"LEASE_SHARE_PERCENT": 51}, "portal.E010"),
         ({"LEASE_SECONDS": 0}, "portal.E010"),
+        ({"RELAY_MONEY": "trust"}, "portal.E011"),
     ],
 )
 def test_a_setting_that_cannot_work_has_a_number(elsewhere, wrong, expected):
