@@ -182,6 +182,8 @@ RELAY_MONEY = env.text("RELAY_MONEY", "holds")
 RELAY_STATE_DIR = Path(env.text("RELAY_STATE_DIR") or BASE_DIR / ".portal" / "relay")
 # Every so many milliseconds the disk is told to keep what was written: a power cut may lose that much, a crash nothing.
 RELAY_SPOOL_SYNC_MS = env.number("RELAY_SPOOL_SYNC_MS", 500)
+# For how long a relay goes on with the configuration and keys it read last while PostgreSQL is away; then it refuses.
+RELAY_MAX_STALE_SECONDS = env.number("RELAY_MAX_STALE_SECONDS", 900)
 # Peppers for key digests: "1:secret,2:secret"; the highest number digests new keys.
 KEY_PEPPERS = env.secret("KEY_PEPPERS", "")
 # Keys that seal upstream credentials, newest first.

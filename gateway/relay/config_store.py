@@ -11,6 +11,8 @@ import psycopg
 from gateway.contract.loading import load_snapshot
 from gateway.contract.snapshot import Snapshot
 from gateway.relay.database import connection_arguments
+from gateway.relay.last_known import LastKnown, Recording
+from gateway.relay.options import options
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +27,17 @@ PURSE_PREFIX = "lease:"
 
 
 class ConfigStore:
-    """``snapshot`` is the newest state read, None until the first one; ``on_keys_changed`` is called after changes to keys,
+    """``snapshot`` is the newest state read, None until the first one; while PostgreSQL is away at the start it is the one kept
+    on the disk. ``on_keys_changed`` is called after changes to keys (False: when nobody knows whether there were any),
     ``on_purses_changed`` with the payer whose purses or limits changed (a team's number is negative), or None: perhaps any."""
 
-    def __init__(self, on_keys_changed: Callable[[], None], on_purses_changed: Callable[[int | None], None]) -> None:
+    def __init__(
+        self,
+        last_known: LastKnown,
+        on_keys_changed: Callable[[bool], None],
+        on_purses_changed: Callable[[int | None], None],
+    ) -> None:
+        self._last_known = last_known
         self.snapshot: Snapshot | None = None
         self._on_keys_changed = on_keys_changed
         self._on_purses_changed = on_purses_changed
@@ -49,14 +58,14 @@ class ConfigStore:
             self._connection.close()
 
     async def ready(self, seconds: float) -> Snapshot | None:
-        """The snapshot, waiting for the first one if need be; None when there is none in time."""
+        """The snapshot, waiting for the first one if need be; None when there is none in time, or only one that is too old."""
         if self.snapshot is None:
             try:
                 async with asyncio.timeout(seconds):
                     await self._loaded.wait()
             except TimeoutError:
                 return None
-        return self.snapshot
+        return self.snapshot if self.age_seconds < options().max_stale_seconds else None
 
     @property
     def age_seconds(self) -> float:
@@ -76,12 +85,23 @@ class ConfigStore:
             except (psycopg.Error, OSError) as error:
                 logger.warning("The configuration cannot be read (%s); the last one stays.", type(error).__name__)
                 pause = 1.0
+                if self.snapshot is None:
+                    await self._take_last_known()
             if pause:
                 await asyncio.sleep(pause)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_SECONDS):
                     await self._wanted.wait()
+
+    async def _take_last_known(self) -> None:
+        found = await asyncio.to_thread(self._last_known.config)
+        if found is None or found[1] >= options().max_stale_seconds:
+            return
+        self.snapshot, age = found
+        self._loaded_at = time.monotonic() - age
+        self._loaded.set()
+        logger.warning("The relay serves with the configuration kept on its disk, %d seconds old.", age)
 
     def _load(self) -> Snapshot:
         if self._connection is None or self._connection.closed:
@@ -90,7 +110,10 @@ class ConfigStore:
             self._connection.read_only = True
         try:
             with self._connection.transaction(), self._connection.cursor() as cursor:
-                return load_snapshot(cursor)
+                recording = Recording(cursor)
+                snapshot = load_snapshot(recording)
+            self._last_known.keep_config(recording.answers)
+            return snapshot
         except psycopg.OperationalError:
             self._connection.close()
             raise
@@ -129,6 +152,6 @@ class ConfigStore:
         if "all" in tables:
             self._on_purses_changed(None)
         if tables & KEY_TABLES or "all" in tables:
-            self._on_keys_changed()
+            self._on_keys_changed(tables != {"all"})
         if tables - KEY_TABLES:
             self._wanted.set()

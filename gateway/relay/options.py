@@ -22,6 +22,7 @@ class Options:
     state_folder: Path
     spool_sync_seconds: float
     lends: bool
+    max_stale_seconds: int
 
 
 @cache
@@ -37,5 +38,6 @@ def options() -> Options:
         breaker_seconds=settings.RELAY_BREAKER_SECONDS,
         state_folder=settings.RELAY_STATE_DIR,
         spool_sync_seconds=settings.RELAY_SPOOL_SYNC_MS / 1000,
+        max_stale_seconds=settings.RELAY_MAX_STALE_SECONDS,
         lends=settings.RELAY_MONEY == "leases",
     )

@@ -24,6 +24,7 @@ from gateway.relay.exchange import Exchange, HeaderList
 from gateway.relay.features import Features
 from gateway.relay.health import Health
 from gateway.relay.key_cache import KeyCache
+from gateway.relay.last_known import LastKnown
 from gateway.relay.lender import Lender
 from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.options import options
@@ -39,6 +40,7 @@ HEARTBEAT_SECONDS = 10.0
 LAST_USE_SECONDS = 5.0
 REPLAY_SECONDS = 10.0
 TIDY_SECONDS = 1.0
+KEYS_SECONDS = 5.0
 HEALTH_SECONDS = 2.0
 HEALTH_AGAIN_SECONDS = 15.0
 # A graceful stop waits this long for calls to end, and then that long for their ends to be written.
@@ -74,10 +76,11 @@ class Runtime:
     old_session: aiohttp.ClientSession
 
     def __init__(self) -> None:
-        self.keys = KeyCache()
-        self.config = ConfigStore(self.keys.forget, self._purses_changed)
         self.name = os.environ.get("RELAY_NAME", "") or f"{socket.gethostname()}-{os.getpid()}"
         self.spool = Spool(options().state_folder / "spool", stem_for(self.name))
+        last_known = LastKnown(options().state_folder, self.spool.stem)
+        self.keys = KeyCache(last_known)
+        self.config = ConfigStore(last_known, self.keys.forget, self._purses_changed)
         self.recorder = Recorder(self.spool)
         self.lender = Lender(self.spool.stem) if options().lends else None
         self.last_use = LastUse()
@@ -119,6 +122,7 @@ class Runtime:
             asyncio.create_task(self._every(HEALTH_SECONDS, self._tell_health)),
             asyncio.create_task(self._every(TELL_SECONDS, self.limits.tell)),
             asyncio.create_task(self._every(EVERY_SECONDS, self.confirmations.look)),
+            asyncio.create_task(self._every(KEYS_SECONDS, self.keys.tell)),
             asyncio.create_task(self._every(options().spool_sync_seconds, self._keep_spool)),
             asyncio.create_task(self._every(REPLAY_SECONDS, self._replay)),
         ]
