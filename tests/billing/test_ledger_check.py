@@ -183,7 +183,7 @@ def test_a_missing_entry_is_seen_from_every_side(busy_ledger: None) -> None:
 
 
 def test_an_hour_later_the_open_holds_are_overdue(busy_ledger: None) -> None:
-    assert set(broken(now() + timedelta(hours=1))) == {"hold_overdue"}
+    assert set(broken(now() + timedelta(hours=1))) == {"hold_overdue", "leases"}
 
 
 def test_the_command_prints_a_table_and_exits_with_one_on_damage(busy_ledger: None, capsys: pytest.CaptureFixture[str]) -> None:

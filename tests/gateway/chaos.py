@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -59,13 +60,16 @@ class Place:
 
     name: str
     app: str
+    state: str
+    money: str = "holds"
     port: int = field(default_factory=free_port)
     server: Server | None = None
 
     def start(self) -> None:
         environment = {"RELAY_NAME": self.name} if "relay" in self.app else {"DATABASE_POOL_SIZE": "5"}
         # A busy machine may take its time; meanwhile the other places serve.
-        self.server = start_relay(port=self.port, app=self.app, seconds=180, DATABASE_URL=_named(), **environment)
+        environment |= {"DATABASE_URL": _named(), "RELAY_STATE_DIR": self.state, "RELAY_MONEY": self.money}
+        self.server = start_relay(port=self.port, app=self.app, seconds=180, **environment)
 
     def kill(self) -> None:
         server, self.server = self.server, None
@@ -80,7 +84,13 @@ class Storm:
         self.rng = random.Random(SEED)  # noqa: S311
         self.keys, self.broker = keys, broker
         relay = "gateway.relay.app:application"
-        self.places = [Place("relay one", relay), Place("relay two", relay), Place("web", "config.asgi:application")]
+        # One disk for all, as on one machine: what a killed place leaves in its spool the others send.
+        self.state = tempfile.mkdtemp(prefix="chaos-state-")
+        self.places = [
+            Place("relay one", relay, self.state),
+            Place("relay two", relay, self.state, "leases"),
+            Place("web", "config.asgi:application", self.state, "leases"),
+        ]
         self.worker: subprocess.Popen[bytes] | None = None
         self.answers: list[Answer] = []
         self.fates: Counter[str] = Counter()
