@@ -112,7 +112,8 @@ class World:
     def ask(self, clear: str, text: str = "hello", model: str = "demo-chat", **fields: Any) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 600, **fields}
         headers = {"Authorization": f"Bearer {clear}"}
-        return httpx.post(f"{self.relay.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+        # Without TLS to check: reading the certificates of the machine would cost more than the call.
+        return httpx.post(f"{self.relay.url}/v1/chat/completions", json=body, headers=headers, timeout=30, verify=False)  # noqa: S501
 
 
 def log_of(request_id: str) -> RequestLog:
