@@ -13,7 +13,7 @@ CHROMIUM = $(firstword $(shell command -v chromium chromium-browser google-chrom
 
 help:
 	@echo "make up           run the whole portal here (PORT=8000, DEMO=1, HOST=127.0.0.1)"
-	@echo "make relay        run one more relay, on the servers of DATABASE_URL and REDIS_URL (PORT=8001)"
+	@echo "make relay        run relays beside the portal, on the servers of DATABASE_URL and REDIS_URL (PORT=8001, PROCESSES=1)"
 	@echo "make test         run every test, with servers of its own (ARGS='-k name' for a part)"
 	@echo "make check        format, lint, types, floors, missing migrations"
 	@echo "make bench        measure the headline figures"
@@ -31,7 +31,8 @@ up: run-packages
 	@$(VENV)/python manage.py up
 
 relay: run-packages
-	@$(VENV)/python -m granian --interface asgi --no-ws --loop uvloop --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),8001) gateway.relay.app:application
+	@$(VENV)/python -m granian --interface asgi --no-ws --loop uvloop --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),8001) \
+		--workers $(or $(PROCESSES),$(RELAY_PROCESSES),1) --workers-kill-timeout 15 gateway.relay.app:application
 
 messages: run-packages
 	@$(VENV)/python manage.py compile_messages

@@ -175,6 +175,8 @@ RELAY_BREAKER_SECONDS = env.number("RELAY_BREAKER_SECONDS", 10)
 # A wave starts only when every live relay has confirmed each of its keys; off where another engine serves the calls.
 WAVE_KEY_CONFIRMATION = env.flag("WAVE_KEY_CONFIRMATION", True)
 RELAY_BODY_MEGABYTES = env.number("RELAY_BODY_MEGABYTES", 64)
+# Processes of a relay that runs beside the portal (make relay, and the relay of make up).
+RELAY_PROCESSES = env.number("RELAY_PROCESSES", 1)
 # How a relay gets the money of a call: "leases" serves it from money lent to the relay, "holds" asks PostgreSQL for each.
 RELAY_MONEY = env.text("RELAY_MONEY", "holds")
 # Where a relay keeps what must outlive it: ends of calls that PostgreSQL does not have yet, and its last configuration. On a

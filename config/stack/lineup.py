@@ -50,7 +50,8 @@ def children(plan: Plan, env: Mapping[str, str]) -> list[Child]:
     lineup.append(child("worker", "celery", "-A", "config", "worker", "--loglevel", "info", "--concurrency", "2", grace=30))
     schedule = str(plan.home / "beat-schedule")
     lineup.append(child("beat", "celery", "-A", "config", "beat", "--loglevel", "info", "--schedule", schedule))
-    lineup.append(child("relay", *_granian(plan, RELAY), "gateway.relay.app:application"))
+    workers = ["--workers", env.get("RELAY_PROCESSES") or "1"]
+    lineup.append(child("relay", *_granian(plan, RELAY), *workers, "gateway.relay.app:application"))
     lineup.append(child("web", *_granian(plan, WEB), "config.asgi:application"))
     return lineup
 

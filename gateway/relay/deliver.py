@@ -150,10 +150,10 @@ async def _pump(
             part = renamed(part, shown_as)
         if reader.is_over and not reader.has_output:
             break
-        if reader.is_done and reader.is_complete and reader.has_output and not call.is_settled:
-            settle_ok()
         if reader.has_output:
             call.mark_first_token()
+            if reader.is_done and reader.is_complete and not call.is_settled:
+                settle_ok()
         elif not exchange.is_started and not reader.is_finished and call.elapsed_ms() < PATIENCE_MS:
             waiting += part
             continue

@@ -6,6 +6,7 @@ import os
 import resource
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_a_living_process_keeps_its_files_to_itself(tmp_path: Path) -> None:
     assert not found.is_alive
 
 
-@pytest.mark.django_db
+@served
 def test_cut_lines_and_unreadable_files_lose_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     user, purse = rich(amount=1000)
     calls = [hold(user, 100).request_id for _n in range(3)]
@@ -122,7 +123,7 @@ def test_cut_lines_and_unreadable_files_lose_nothing_else(tmp_path: Path, caplog
     assert broken() == {}
 
 
-@pytest.mark.django_db
+@served
 def test_what_is_sent_twice_counts_once_and_a_call_cut_off_costs_nothing(tmp_path: Path) -> None:
     user, purse = rich(amount=1000)
     key = key_of(user)
@@ -149,7 +150,7 @@ def test_what_is_sent_twice_counts_once_and_a_call_cut_off_costs_nothing(tmp_pat
     assert broken() == {}
 
 
-@pytest.mark.django_db
+@served
 def test_what_postgresql_refuses_is_kept_for_people(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     call = uuid7()
@@ -194,6 +195,10 @@ def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world
         doomed = World(world.upstream, server)
         assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
         until(lambda: balance(person) == 5 * USD - 130)
+        # The news that there is a new key must have come before the silence: a key of which there is news is read again.
+        time.sleep(1)
+        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        until(lambda: balance(person) == 5 * USD - 260)
         world.upstream.reset()
         with concurrent.futures.ThreadPoolExecutor(24) as pool:
             calls = [pool.submit(doomed.ask, clear, text, max_tokens=20, stream=n % 3 == 0) for n in range(24)]
@@ -204,14 +209,14 @@ def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world
             # The lease lasts longer than the database.
             answers += [doomed.ask(clear, "PROMPTcanary7f3a [[usage 100 10]]", max_tokens=20) for _n in range(5)]
         assert {answer.status_code for answer in answers} == {200}
-        assert RequestLog.objects.filter(user_id=person.pk).count() == 1
+        assert RequestLog.objects.filter(user_id=person.pk).count() == 2
         server.kill()
     spooled = b"\n".join(lines_in(state / "spool"))
     for canary in (*CANARIES, clear, "the demo upstream answers"):
         assert canary.encode() not in spooled
     ids = {UUID(answer.headers["x-request-id"]) for answer in answers}
     with running(start_relay(RELAY_STATE_DIR=str(state), RELAY_NAME="heir")):
-        until(lambda: balance(person) == 5 * USD - 130 * (len(ids) + 1), 30)
+        until(lambda: balance(person) == 5 * USD - 130 * (len(ids) + 2), 30)
         until(lambda: not lines_in(state / "spool"), 10)
     rows = RequestLog.objects.filter(pk__in=ids)
     assert {(row.outcome, row.cost_nano) for row in rows} == {("ok", 130)}
