@@ -30,6 +30,7 @@ from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.secrets import digest_of
 from tests.billing.helpers import broken, converted, person
+from tests.billing.lease_steps import LeaseSteps
 
 STEPS = int(os.environ.get("LEDGER_STEPS", "1000"))
 STEPS_A_RUN = 40
@@ -97,6 +98,10 @@ class Rules:
         self.calls[call] = Call(owner, amount, parts)
         return "held"
 
+    def a_call(self, owner: int, amount: int, parts: dict[int, int], state: str) -> Call:
+        """One that drew on a lease: the parts of it that were lent are held for it now."""
+        return Call(owner, amount, parts, state)
+
     def close(self, call: Call) -> None:
         for place, part in call.parts.items():
             self.purses[call.owner][place].held -= part
@@ -145,7 +150,7 @@ class Rules:
                 self.booked += 1
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(LeaseSteps, RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scope = transaction.atomic()
@@ -159,6 +164,7 @@ class Machine(RuleBasedStateMachine):
         self.adjusting = [ledger.house_account("adjustment", currency=currency).pk for currency in ("USD", "USD", "EUR")]
         self.houses = {kind: ledger.house_account(kind).pk for kind in HOUSE}
         self.rules = Rules()
+        self.begin_lending()
         self.count = 0
         self.started = int(now().timestamp() * 1000)
 
