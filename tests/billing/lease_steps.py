@@ -75,21 +75,21 @@ class LeaseSteps:
         self.rules.purses[owner][place].held += amount
         self.lent[lease] = Lent(owner, place, amount)
 
-    @rule(data=st.data(), target=st.integers(0, 150))
-    def renew(self, data: st.DataObject, target: int) -> None:
+    @rule(data=st.data(), total=st.integers(0, 150))
+    def renew(self, data: st.DataObject, total: int) -> None:
         found = self.one_lease(data)
         if found is None:
             return
         lease, lent = found
         _available, place, most = self.may_lend(lent.owner)
-        answers = [leases.renew_leases([leases.LeaseRenewal(lease, "relay", target)])[0] for _time in range(2)]
+        answers = [leases.renew_leases([leases.LeaseRenewal(lease, "relay", total)])[0] for _time in range(2)]
         if not lent.is_open:
             assert answers[0].status == "closed"
             return
         if place is not None and place < lent.place:
             assert answers[0].status == "stopped"
             return
-        change = max(target, lent.spent) - lent.granted
+        change = max(total, lent.spent) - lent.granted
         if change > 0:
             change = min(change, most) if place == lent.place else 0
         lent.granted += change
@@ -97,7 +97,7 @@ class LeaseSteps:
         assert (answers[0].status, answers[0].granted_nano) == ("renewed", lent.granted)
         # The second time it may get a share of what the first one left.
         more = answers[1].granted_nano - lent.granted
-        assert 0 <= more <= max(target - lent.granted, 0)
+        assert 0 <= more <= max(total - lent.granted, 0)
         lent.granted += more
         self.rules.purses[lent.owner][lent.place].held += more
 
