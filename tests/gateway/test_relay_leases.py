@@ -54,7 +54,7 @@ def test_a_call_is_served_from_a_lease_and_charged_once(worlds: list[World]) -> 
     one = worlds[0]
     person = one.person("1")
     _, clear = one.key(person)
-    answers = [one.ask(clear, "[[usage 100 10]]", max_tokens=20) for _n in range(5)]
+    answers = [one.ask(clear, "[[usage 100 10]]", max_tokens=60) for _n in range(5)]
     assert {answer.status_code for answer in answers} == {200}
     until(lambda: balance(person) == USD - 5 * 130)
     lease = Lease.objects.get(user=person)
@@ -109,7 +109,7 @@ def test_R028_many_payers_on_two_relays_spend_exactly_what_they_have(worlds: lis
         worlds[0].top_up(person, 130 * 40)
 
     def call(n: int) -> int:
-        return worlds[n % 2].ask(keys[n % 6], "hi [[usage 100 10]]", max_tokens=20).status_code
+        return worlds[n % 2].ask(keys[n % 6], "hi [[usage 100 10]]", max_tokens=60).status_code
 
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         codes = list(pool.map(call, range(180)))
@@ -126,10 +126,10 @@ def test_a_limit_that_comes_holds_for_the_next_call(worlds: list[World]) -> None
     one = worlds[0]
     person = one.person("1")
     key, clear = one.key(person)
-    assert one.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+    assert one.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
     set_spend_limit(actor=None, key=key, span="total", limit_nano=900, time_zone="UTC")
     until(lambda: not Lease.objects.filter(user=person, state="open").exists(), 10)
-    codes = [one.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code for _n in range(12)]
+    codes = [one.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code for _n in range(12)]
     assert codes[0] == 200
     assert codes[-1] == 403
     until(lambda: held(person) == 0, 10)
@@ -173,7 +173,7 @@ def test_kill_9_gives_back_what_was_not_spent_once_its_time_is_over(worlds: list
     _, clear = worlds[0].key(person)
     with running(start_relay(RELAY_MONEY="leases", RELAY_NAME="gone for ever")) as victim:
         other = World(worlds[0].upstream, victim)
-        assert other.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert other.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         until(lambda: balance(person) == USD - 130)
         victim.kill()
     assert held(person) > 0
@@ -190,22 +190,22 @@ def test_while_the_database_is_away_calls_go_on_as_long_as_the_lease_lasts(world
     world.top_up(person, 130 * 200)
     with behind_a_door(tmp_path, "leases") as (server, door):
         other = World(world.upstream, server)
-        assert other.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert other.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         until(lambda: balance(person) == 130 * 199)
         # The news of the new key must have come before the silence.
         time.sleep(1)
-        assert other.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert other.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         until(lambda: balance(person) == 130 * 198)
         (lease,) = Lease.objects.filter(user=person)
         door.shut()
-        codes = [other.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code for _n in range(40)]
+        codes = [other.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code for _n in range(40)]
         served = codes.count(200)
         # Then it fails closed, and stays so.
         assert codes == [200] * served + [503] * (40 - served)
         assert 1 <= served < 40
         assert (served + 2) * 130 <= lease.granted_nano
         door.open()
-        until(lambda: other.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200, 15)
+        until(lambda: other.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200, 15)
         until(lambda: balance(person) <= 130 * (197 - served), 10)
     until(lambda: held(person) == 0, 10)
     assert balance(person) == 130 * 200 - 130 * RequestLog.objects.filter(user_id=person.pk, outcome="ok").count()

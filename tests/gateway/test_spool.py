@@ -193,21 +193,21 @@ def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world
     text = "PROMPTcanary7f3a [[usage 100 10]] [[delay 1.5]]"
     with behind_a_door(state, money) as (server, door):
         doomed = World(world.upstream, server)
-        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         until(lambda: balance(person) == 5 * USD - 130)
         # The news that there is a new key must have come before the silence: a key of which there is news is read again.
         time.sleep(1)
-        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         until(lambda: balance(person) == 5 * USD - 260)
         world.upstream.reset()
         with concurrent.futures.ThreadPoolExecutor(24) as pool:
-            calls = [pool.submit(doomed.ask, clear, text, max_tokens=20, stream=n % 3 == 0) for n in range(24)]
+            calls = [pool.submit(doomed.ask, clear, text, max_tokens=60, stream=n % 3 == 0) for n in range(24)]
             until(lambda: world.upstream.calls()["total"] == 24, 20)
             door.shut()
             answers = [call.result() for call in calls]
         if money == "leases":
             # The lease lasts longer than the database.
-            answers += [doomed.ask(clear, "PROMPTcanary7f3a [[usage 100 10]]", max_tokens=20) for _n in range(5)]
+            answers += [doomed.ask(clear, "PROMPTcanary7f3a [[usage 100 10]]", max_tokens=60) for _n in range(5)]
         assert {answer.status_code for answer in answers} == {200}
         assert RequestLog.objects.filter(user_id=person.pk).count() == 2
         server.kill()
@@ -239,11 +239,11 @@ def test_kill_9_in_the_middle_of_streams_charges_every_whole_answer(world: World
     whole: list[str] = []
     with running(start_relay(RELAY_STATE_DIR=state, RELAY_MONEY="leases", RELAY_NAME="killed early")) as server:
         doomed = World(world.upstream, server)
-        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=20).status_code == 200
+        assert doomed.ask(clear, "[[usage 100 10]]", max_tokens=60).status_code == 200
         stop = threading.Event()
 
         def caller() -> None:
-            body = {"model": "demo-chat", "stream": True, "max_tokens": 20}
+            body = {"model": "demo-chat", "stream": True, "max_tokens": 60}
             body["messages"] = [{"role": "user", "content": "hi [[usage 100 10]]"}]
             with httpx.Client(timeout=20) as client:
                 while not stop.is_set():
