@@ -83,8 +83,10 @@ class KeyCache:
     async def hold(self, digest: bytes) -> KeyView | None:
         """Read the key behind a stored digest into the cache, before anybody calls with it; raises DatabaseGone."""
         generation, at = self._generation, time.monotonic()
-        view = await self._batcher.ask([digest])
-        self._keep(digest, _Entry(view, generation, at))
+        row = await self._batcher.ask([digest])
+        view = key_from_row(row) if row is not None else None
+        self._keep(digest, _Entry(view, generation, at, row))
+        self._is_dirty = True
         return view
 
     async def find(self, bare: str) -> KeyView | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
-from billing.services.ledger import LIMIT_STATUSES, ReserveResult
+from billing.services.ledger import LIMIT_STATUSES, ReserveRequest, ReserveResult
 from config.foundation.money import format_usd
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
@@ -35,14 +35,6 @@ async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
         return
     if call.spec.is_task:
         await media.begin(runtime, call)
-    with runtime.serving(exchange):
-        try:
-            await _forward(runtime, call, exchange)
-        except AttemptFailed as failed:
-            denial = failed.denial
-            runtime.end(call, call.failed(denial.outcome, status_of(denial, exchange.profile), denial.code))
-            extra = [(b"retry-after", failed.retry_after)] if failed.retry_after else []
-            await exchange.refuse(denial, failed.param, extra)
     try:
         with runtime.serving(exchange):
             await _serve(runtime, call, exchange)
@@ -64,9 +56,6 @@ async def _serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
 
 async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     """Hold the money for the call, or refuse it. Without an answer from the database there is no call."""
-    if runtime.recorder.is_full:
-        await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
-        return False
     try:
         amount = hold_amount(call)
         if call.possible_fallback is not None and not call.possible_fallback.is_protected:
@@ -79,11 +68,14 @@ async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
 
 async def hold(runtime: "Runtime", call: Call, exchange: Exchange, amount: int, life: timedelta | None = None) -> bool:
     """Hold this much for the call (``life``: for longer than calls usually run), or refuse it."""
-    request = call.reserve_request(amount, life)
+    if runtime.recorder.is_full:
+        await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
+        return False
     try:
-        if runtime.lender is not None and await _lent(runtime, call, amount):
+        # A task may outlive its relay, so it has a hold of its own.
+        if runtime.lender is not None and not call.spec.is_task and life is None and await _lent(runtime, call, amount):
             return True
-        result = await _ask(runtime, call, amount)
+        result = await _ask(runtime, call, call.reserve_request(amount, life))
     except DatabaseGone:
         # Should the hold have been made all the same, the event that follows ends it.
         await runtime.refuse(call, exchange, denials.SERVICE_UNAVAILABLE)
@@ -130,8 +122,7 @@ async def _lent(runtime: "Runtime", call: Call, amount: int) -> bool:
     return True
 
 
-async def _ask(runtime: "Runtime", call: Call, amount: int) -> ReserveResult:
-    request = call.reserve_request(amount)
+async def _ask(runtime: "Runtime", call: Call, request: ReserveRequest) -> ReserveResult:
     result = await runtime.reservations.ask(request)
     if result.status != "no_balance" and result.status not in LIMIT_STATUSES:
         return result

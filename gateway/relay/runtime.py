@@ -31,8 +31,8 @@ from gateway.relay.options import options
 from gateway.relay.recorder import LastUse, Recorder
 from gateway.relay.replay import replay
 from gateway.relay.sightings import Sightings
-from gateway.relay.task_store import TaskStore
 from gateway.relay.spool import Spool, stem_for
+from gateway.relay.task_store import TaskStore
 
 logger = logging.getLogger(__name__)
 

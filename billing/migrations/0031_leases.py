@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0029_refunds_everywhere'),
+        ('billing', '0030_task_hooks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
