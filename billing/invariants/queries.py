@@ -69,6 +69,21 @@ _PURSES = (
     ),
 )
 
+_ACCOUNTS = (
+    Invariant(
+        "accounts",
+        "Every entry is between two accounts that are there, and every hold names a payer and a key that are there.",
+        """SELECT 'entry ' || e.id, format('from %s to %s', e.from_account_id, e.to_account_id) FROM billing_ledgerentry e
+        LEFT JOIN billing_ledgeraccount f ON f.id = e.from_account_id
+        LEFT JOIN billing_ledgeraccount t ON t.id = e.to_account_id WHERE f.id IS NULL OR t.id IS NULL
+        UNION ALL
+        SELECT 'hold ' || h.id, format('user %s, team %s, key %s', h.user_id, h.group_id, h.key_id) FROM billing_hold h
+        LEFT JOIN accounts_user u ON u.id = h.user_id LEFT JOIN accounts_group g ON g.id = h.group_id
+        LEFT JOIN keys_apikey k ON k.id = h.key_id
+        WHERE num_nonnulls(h.user_id, h.group_id, h.key_id) <> num_nonnulls(u.id, g.id, k.id)""",
+    ),
+)
+
 _HOLDS = (
     Invariant(
         "held",
@@ -295,7 +310,8 @@ _MONEY = (
         "guards",
         "The triggers that keep history unchanged are there and switched on.",
         """SELECT 'trigger ' || wanted.name, coalesce('switched off on ' || t.tgrelid::regclass, 'missing')
-        FROM (VALUES ('entry_append_only'), ('entry_not_truncated'), ('hold_closes_once'), ('lease_closes_once'),
+        FROM (VALUES ('entry_append_only'), ('entry_not_truncated'), ('hold_closes_once'), ('hold_keeps_terms'),
+            ('hold_open_stays'), ('lease_closes_once'), ('account_facts'), ('account_stays'), ('account_currency_frozen'),
             ('price_version_frozen'),
             ('price_rule_frozen'), ('group_multiplier_frozen'), ('price_book_formula_frozen')) wanted(name)
         LEFT JOIN pg_trigger t ON t.tgname = wanted.name AND NOT t.tgisinternal
@@ -303,4 +319,4 @@ _MONEY = (
     ),
 )
 
-INVARIANTS = _PURSES + _HOLDS + _CALLS + _USAGE + _MONEY
+INVARIANTS = _PURSES + _ACCOUNTS + _HOLDS + _CALLS + _USAGE + _MONEY

@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
         ),
         run_sql_file("billing/sql/refunds.sql"),
         run_sql_file("billing/sql/currency.sql"),
+        run_sql_file("billing/sql/check_posting.sql"),
         # Debt is made in USD only.
         run_sql_file("billing/sql/ledger_record.sql"),
         run_sql_file("billing/sql/plans.sql"),

@@ -417,8 +417,8 @@ BEGIN
     RETURN QUERY SELECT * FROM unnest(ids, said, whys);
 END $$;
 
--- The end of one call that its hold covers from one purse, which is most of them. Gives no row for everything else, and has
--- written nothing then. Holds before purses, and the purse last: what many calls wait for is kept for the shortest time.
+-- The end of one call that its hold covers from one purse, which is most of them. Gives nothing for everything else, and has
+-- written nothing then. Holds before purses; what many calls wait for is kept for the shortest time.
 CREATE FUNCTION billing_record_alone(event jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     wanted uuid := event ->> 'request_id';
@@ -430,38 +430,46 @@ BEGIN
     IF cost IS NULL OR cost < 0 OR jsonb_typeof(event -> 'log') IS DISTINCT FROM 'object' THEN
         RETURN NULL;
     END IF;
-    SELECT x.state, x.amount_nano, x.key_id, x.user_id, x.group_id, x.member_id, x.is_test, x.account_ids, x.part_amounts INTO h
-    FROM billing_hold x WHERE x.id = wanted FOR NO KEY UPDATE;
-    IF NOT FOUND OR h.state <> 'open' OR cost > h.amount_nano OR cardinality(h.account_ids) <> 1 THEN
+    UPDATE billing_hold x
+    SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
+        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp()
+    WHERE x.id = wanted AND x.state = 'open' AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
+    RETURNING x.amount_nano, x.key_id, x.user_id, x.group_id, x.member_id, x.is_test, x.account_ids, x.part_amounts INTO h;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     l := jsonb_populate_record(billing_blank_log(), event -> 'log');
     l.id := wanted; l.started_at := uuid7_time(wanted); l.held_nano := h.amount_nano; l.cost_nano := cost;
     l.key_id := h.key_id; l.origin := 'relay'; l.source_ref := '';
-    INSERT INTO billing_requestlog SELECT l.* ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
-        failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-    VALUES (billing_usage_hour(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
-        billing_usage_model(l.billed_model, l.asked_model, l.outcome), l.modality, 'relay', 1,
-        CASE WHEN l.outcome <> 'ok' THEN 1 ELSE 0 END, l.input_tokens, l.cached_tokens, l.output_tokens, cost);
-    UPDATE billing_hold x
-    SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
-        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp()
-    WHERE x.id = wanted;
-    UPDATE billing_ledgeraccount a
-    SET balance_nano = a.balance_nano - cost, held_nano = a.held_nano - h.part_amounts[1],
-        seq = a.seq + CASE WHEN cost > 0 THEN 1 ELSE 0 END,
-        floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - cost - a.held_nano + h.part_amounts[1])
-    WHERE a.id = h.account_ids[1]
-    RETURNING a.seq, a.balance_nano, a.has_limits INTO purse;
-    IF cost > 0 THEN
+    WITH logged AS (
+        INSERT INTO billing_requestlog SELECT l.* ON CONFLICT DO NOTHING RETURNING true
+    ), counted AS (
+        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+            failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
+        VALUES (billing_usage_hour(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
+            billing_usage_model(l.billed_model, l.asked_model, l.outcome), l.modality, 'relay', 1,
+            CASE WHEN l.outcome <> 'ok' THEN 1 ELSE 0 END, l.input_tokens, l.cached_tokens, l.output_tokens, cost)
+    ), paid AS (
+        UPDATE billing_ledgeraccount a
+        SET balance_nano = a.balance_nano - cost, held_nano = a.held_nano - h.part_amounts[1],
+            seq = a.seq + CASE WHEN cost > 0 THEN 1 ELSE 0 END,
+            floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - cost - a.held_nano + h.part_amounts[1])
+        WHERE a.id = h.account_ids[1]
+        RETURNING a.id, a.seq, a.balance_nano, a.has_limits
+    ), charged AS (
+        -- Without the house's account this is refused, and the long way makes it.
         INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
             from_balance_nano, booked_at, effective_at, reason, draw)
-        VALUES (wanted, 'charge', 0, h.account_ids[1], billing_house_account('revenue', ''), cost, purse.seq,
-            purse.balance_nano, clock_timestamp(), l.started_at, '', 'held');
+        SELECT wanted, 'charge', 0, p.id, (
+                SELECT r.id FROM billing_ledgeraccount r WHERE r.user_id IS NULL AND r.group_id IS NULL AND r.kind = 'revenue'
+                  AND r.currency = 'USD' AND r.origin = ''
+            ), cost, p.seq, p.balance_nano, clock_timestamp(), l.started_at, '', 'held'
+        FROM paid p WHERE cost > 0
+    )
+    SELECT p.has_limits, EXISTS (SELECT 1 FROM logged) AS is_new INTO purse FROM paid p;
+    IF NOT purse.is_new THEN
+        -- A log row without its hold's end: taken back, and looked at on the long way.
+        RAISE EXCEPTION 'call % is logged already', wanted USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     IF purse.has_limits THEN
         PERFORM billing_count_spent(ARRAY[ROW(1, wanted, cost, '', '{}', h.key_id, h.user_id, h.group_id, h.member_id, h.is_test,

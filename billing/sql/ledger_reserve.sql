@@ -46,8 +46,8 @@ BEGIN
     RETURN limited;
 END $$;
 
--- One ask of a payer with one purse and no limits, which is most of them: the update of the purse is the decision.
--- Gives no row for everything else.
+-- One ask of a payer with one purse and no limits, which is most of them, in one statement: the update of the purse is the
+-- decision. Gives no row for everything else.
 CREATE FUNCTION billing_reserve_alone(request jsonb)
 RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
 LANGUAGE plpgsql AS $$
@@ -58,50 +58,49 @@ DECLARE
     payer_group bigint := request ->> 'group_id';
     caller bigint := request ->> 'key_id';
     amount bigint := request ->> 'amount_nano';
-    member bigint;
-    testing boolean := false;
     purse bigint;
+    made boolean;
 BEGIN
     IF num_nonnulls(payer_user, payer_group) <> 1 OR amount IS NULL OR amount <= 0 THEN
         RETURN;
     END IF;
-    IF caller IS NOT NULL THEN
-        SELECT k.purpose = 'test', k.member_id INTO testing, member FROM keys_apikey k WHERE k.id = caller;
-        IF NOT FOUND THEN
-            RETURN;
-        END IF;
-    END IF;
-    -- With more than one purse to choose from this finds two rows of which it may take neither.
-    IF payer_user IS NOT NULL THEN
-        SELECT CASE WHEN count(*) = 1 THEN min(a.id) END INTO purse FROM billing_ledgeraccount a
-        WHERE a.user_id = payer_user AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = testing;
-    ELSE
-        SELECT CASE WHEN count(*) = 1 THEN min(a.id) END INTO purse FROM billing_ledgeraccount a
-        WHERE a.group_id = payer_group AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = testing;
-    END IF;
-    IF purse IS NULL OR EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = wanted) THEN
-        RETURN;
-    END IF;
-    UPDATE billing_ledgeraccount a
-    SET held_nano = a.held_nano + amount, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
-    WHERE a.id = purse AND a.is_spendable AND NOT a.has_limits
-      AND a.balance_nano - a.held_nano + a.credit_limit_nano >= amount
-    RETURNING a.balance_nano - a.held_nano + a.credit_limit_nano INTO available_nano;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    INSERT INTO billing_hold (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
-        state, reason, context, created_at, expires_at)
-    VALUES (wanted, payer_user, payer_group, caller, member, testing, amount, ARRAY[purse], ARRAY[amount], 'open', '',
-        coalesce(request -> 'context', '{}'), clock_timestamp(), (request ->> 'expires_at')::timestamptz)
-    ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
+    WITH caller_key AS (
+        SELECT k.purpose = 'test' AS is_test, k.member_id FROM keys_apikey k WHERE k.id = caller
+        UNION ALL SELECT false, NULL WHERE caller IS NULL
+    ), taken AS (
+        UPDATE billing_ledgeraccount a
+        SET held_nano = a.held_nano + amount, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
+        FROM caller_key c
+        -- With more than one purse to choose from there are two rows, of which this may take neither.
+        WHERE a.id = (
+            SELECT CASE WHEN count(*) = 1 THEN min(p.id) END FROM (
+                SELECT x.id, x.kind FROM billing_ledgeraccount x
+                WHERE x.user_id = payer_user AND x.is_purse AND x.is_spendable
+                UNION ALL
+                SELECT x.id, x.kind FROM billing_ledgeraccount x
+                WHERE x.group_id = payer_group AND x.is_purse AND x.is_spendable
+            ) p WHERE (p.kind = 'test') = (SELECT is_test FROM caller_key)
+          )
+          AND a.is_spendable AND NOT a.has_limits AND a.balance_nano - a.held_nano + a.credit_limit_nano >= amount
+          AND NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = wanted)
+        RETURNING a.id, a.balance_nano - a.held_nano + a.credit_limit_nano AS room, c.is_test, c.member_id
+    ), put AS (
+        INSERT INTO billing_hold (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
+            state, reason, context, created_at, expires_at)
+        SELECT wanted, payer_user, payer_group, caller, t.member_id, t.is_test, amount, ARRAY[t.id], ARRAY[amount], 'open', '',
+            coalesce(request -> 'context', '{}'), clock_timestamp(), (request ->> 'expires_at')::timestamptz
+        FROM taken t
+        ON CONFLICT DO NOTHING
+        RETURNING true
+    )
+    SELECT t.id, t.room, EXISTS (SELECT 1 FROM put) INTO purse, available_nano, made FROM taken t;
+    IF made THEN
+        request_id := wanted; status := 'held';
+        RETURN NEXT;
+    ELSIF purse IS NOT NULL THEN
         -- Its twin came in between: what was taken for this one goes back, and the long way finds the twin's hold.
         UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - amount WHERE a.id = purse;
-        RETURN;
     END IF;
-    request_id := wanted; status := 'held';
-    RETURN NEXT;
 END $$;
 
 -- What a payer has free, and from which purses an amount would be drawn; the purses are locked.

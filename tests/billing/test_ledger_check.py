@@ -114,6 +114,7 @@ DAMAGE = {
     "chain": "UPDATE billing_ledgerentry SET to_balance_nano = to_balance_nano + 1 WHERE kind = 'top_up' AND amount_nano = 500",
     "floor": "UPDATE billing_ledgeraccount SET floor_nano = -1000000 WHERE kind = 'bonus'",
     "house": "UPDATE billing_ledgeraccount SET seq = 1 WHERE kind = 'revenue'",
+    "accounts": "UPDATE billing_hold SET key_id = -1 WHERE state = 'open'",
     "held": """UPDATE billing_ledgeraccount SET held_nano = held_nano + 1
         WHERE kind = 'prepaid' AND origin = '' AND currency = 'USD'""",
     "hold_parts": "UPDATE billing_hold SET amount_nano = amount_nano + 1 WHERE state = 'expired'",

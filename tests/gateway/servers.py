@@ -90,11 +90,21 @@ class Server:
                 self.kill()
 
 
-def start(arguments: list[str], port: int, ready_path: str, seconds: float = START_SECONDS, **environment: str) -> Server:
+PYTHON_MODULE = (sys.executable, "-m")
+
+
+def start(
+    arguments: list[str],
+    port: int,
+    ready_path: str,
+    seconds: float = START_SECONDS,
+    program: tuple[str, ...] = PYTHON_MODULE,
+    **environment: str,
+) -> Server:
     log = Path(tempfile.mkdtemp(prefix="gateway-test-")) / "stderr.txt"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [*program, *arguments],
             cwd=settings.BASE_DIR,
             env={**os.environ, **environment},
             stdout=errors,
