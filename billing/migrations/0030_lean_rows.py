@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0028_usage_keys_by_day'),
+        ('billing', '0029_refunds_everywhere'),
         ('keys', '0006_paused'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
