@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('billing', '0029_refunds_everywhere'),
+        ('billing', '0031_leases'),
         ('keys', '0006_paused'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
