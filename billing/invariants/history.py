@@ -4,9 +4,9 @@ from billing.invariants.queries import LINES, Invariant
 
 _SEALED = f"""(
     SELECT coalesce(l.id, 0) AS entry_id, coalesce(m.account_id, l.account_id) AS account_id, coalesce(m.seq, l.seq) AS seq,
-        m.mark AS sealed, CASE WHEN l.id IS NOT NULL THEN billing_entry_mark(e) END AS found
+        m.mark AS sealed, CASE WHEN l.id IS NOT NULL THEN billing_entry_mark(e, coalesce(m.version, 1::smallint)) END AS found
     FROM (
-        SELECT s.account_id, s.first_seq + n AS seq, substr(s.marks, n::int * 32 + 1, 32) AS mark
+        SELECT s.account_id, s.version, s.first_seq + n AS seq, substr(s.marks, n::int * 32 + 1, 32) AS mark
         FROM billing_ledgerseal s CROSS JOIN LATERAL generate_series(0, s.last_seq - s.first_seq) n
     ) m
     FULL JOIN (
@@ -73,6 +73,37 @@ DESK = (
         FROM billing_payment p LEFT JOIN (
             SELECT payment_id, sum(amount_nano) AS n FROM billing_paymentrefund WHERE state <> 'failed' GROUP BY 1
         ) r ON r.payment_id = p.id WHERE p.refunded_nano <> coalesce(r.n, 0)""",
+    ),
+    Invariant(
+        "cash",
+        "What came into and left the house's cash for payments and transfers is what the payments, the unmatched ones and the "
+        "refunds say, entry by entry and in sum.",
+        """SELECT 'entry ' || e.id, format('%s of %s that no payment knows', e.kind, e.amount_nano)
+        FROM billing_ledgerentry e
+        WHERE (e.kind = 'paid_back' AND NOT EXISTS (SELECT 1 FROM billing_paymentrefund r WHERE r.entry_id = e.id)
+                AND NOT EXISTS (SELECT 1 FROM billing_incomingpayment i WHERE i.state = 'returned' AND i.source = 'transfer'
+                    AND (i.id = e.transaction_id OR (i.booked_nano = e.amount_nano AND i.reason = e.reason))))
+           OR (e.kind = 'unmatched' AND NOT EXISTS (SELECT 1 FROM billing_incomingpayment i WHERE i.id = e.transaction_id
+                AND i.booked_nano = e.amount_nano))
+        UNION ALL
+        SELECT 'refund ' || r.id, format('%s of %s, entry %s', r.state, r.amount_nano, e.amount_nano)
+        FROM billing_paymentrefund r LEFT JOIN billing_ledgerentry e ON e.id = r.entry_id
+        LEFT JOIN billing_ledgerentry b ON b.reverses_id = e.id
+        WHERE (r.payment_id IS NOT NULL AND e.amount_nano IS DISTINCT FROM r.amount_nano)
+           OR (e.id IS NOT NULL AND (r.state = 'failed') <> (b.id IS NOT NULL))
+        UNION ALL
+        SELECT 'cash', format('%s by entries of payments, %s by payments', x.booked, x.said) FROM (
+            SELECT (SELECT coalesce(sum(CASE WHEN e.to_account_id = a.id THEN -e.amount_nano ELSE e.amount_nano END), 0)
+                FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
+                WHERE a.kind = 'cash' AND a.currency = 'USD' AND (e.kind IN ('unmatched', 'paid_back')
+                    OR EXISTS (SELECT 1 FROM billing_ledgerentry o WHERE o.id = e.reverses_id AND o.kind = 'paid_back')
+                    OR EXISTS (SELECT 1 FROM billing_payment p WHERE p.entry_id = e.id))) AS booked,
+                (SELECT coalesce(sum(amount_nano), 0) FROM billing_payment WHERE state IN ('paid', 'refunded'))
+                + (SELECT coalesce(sum(booked_nano), 0) FROM billing_incomingpayment
+                    WHERE state <> 'returned' OR (source = 'provider' AND booked_nano IS NOT NULL))
+                - (SELECT coalesce(sum(r.amount_nano), 0) FROM billing_paymentrefund r
+                    WHERE r.state <> 'failed' AND r.entry_id IS NOT NULL) AS said
+        ) x WHERE x.booked <> x.said""",
     ),
     Invariant(
         "desk",

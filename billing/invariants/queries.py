@@ -189,6 +189,20 @@ _CALLS = (
           AND l.cost_nano <> (l.price_detail ->> 'cost_nano')::numeric""",
     ),
     Invariant(
+        "formula",
+        "A call of the last 40 days that was charged in full costs what the database's own formula says for its kept usage.",
+        """SELECT 'call ' || l.id, format('cost %s, by the formula %s', l.cost_nano, x.cost)
+        FROM billing_requestlog l
+        JOIN billing_pricerule p ON p.version_id = l.price_version_id AND p.model_name = l.billed_model
+        CROSS JOIN LATERAL (
+            SELECT billing_portal_cost(p, (l.price_detail ->> 'multiplier')::numeric, l) AS cost
+        ) x
+        WHERE l.started_at >= %(moment)s::timestamptz - interval '40 days' AND l.origin = 'relay' AND l.cost_nano > 0
+          AND l.outcome = 'ok' AND l.fallback_rule_id IS NULL AND l.price_detail ->> 'formula' = 'portal'
+          AND l.price_detail -> 'rule' ->> 'charged' = 'all' AND NOT l.price_detail -> 'rule' ? 'capped_from_nano'
+          AND x.cost IS DISTINCT FROM l.cost_nano""",
+    ),
+    Invariant(
         "imported_free",
         "Calls carried over from an old gateway were charged there and never here.",
         """SELECT 'call ' || l.id, 'charged here' FROM billing_requestlog l

@@ -20,6 +20,8 @@ class LedgerSeal(models.Model):
     marks = models.BinaryField()
     digest = models.BinaryField()
     sealed_at = models.DateTimeField()
+    # What the marks are made of: see sql/seal_marks.sql.
+    version = models.SmallIntegerField(default=1, db_default=1)
 
     class Meta:
         verbose_name = _("seal")

@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from accounts.models import Role, User
 from billing.invariants import check_all
-from billing.models import DeskItem, LedgerEntry, RedemptionCode
+from billing.models import DeskItem, LedgerEntry, PriceVersion, RedemptionCode
 from billing.pricing import RuleFigures
 from billing.services import budgets, codes, desk, leases, ledger, money, prices, refunds, seals, usage
 from billing.services.payments import unmatched
@@ -64,7 +64,13 @@ def busy_ledger() -> None:
         money.reverse_entry(actor=finance, entry=purse.entries_in.get(pk=mistake.entry_id), reason="typed twice")
     book = prices.create_book(actor=None, code="house", name="House", formula="portal", is_default=True)
     rule = RuleFigures(input_nano=2_500_000_000, output_nano=10_000_000_000)
-    prices.publish_version(actor=None, book=book, rules={"m": rule}, multipliers={("g", ""): Decimal("0.8")})
+    prices.publish_version(
+        actor=None,
+        book=book,
+        rules={"m": rule, "small": RuleFigures(input_nano=1_000_000)},
+        multipliers={("g", ""): Decimal("0.8")},
+    )
+    at_a_price(user)
     for cost in (70, 80):
         too_late(user, cost)
     desk.settle_desk_item(actor=finance, item=DeskItem.objects.get(amount_nano=80), reason="the upstream's bill has it")
@@ -101,6 +107,18 @@ def give_euros(user: User, amount: int) -> int:
     return amount
 
 
+def at_a_price(user: User) -> None:
+    """A call of 50 tokens at 0.001 a million times 0.8."""
+    (version,) = book_versions()
+    detail = {"formula": "portal", "multiplier": "0.8", "cost_nano": 40, "rule": {"event": "complete", "charged": "all"}}
+    log = {"billed_model": "small", "price_version_id": version, "input_tokens": 50, "price_detail": detail}
+    end(hold(user, 100).request_id, 40, **log)
+
+
+def book_versions() -> list[int]:
+    return list(PriceVersion.objects.values_list("pk", flat=True))
+
+
 def too_late(user: User, cost: int) -> None:
     """A call whose end is reported a month after its hold ran out."""
     call = hold(user, 100, seconds=-31 * 86400).request_id
@@ -128,6 +146,7 @@ DAMAGE = {
     "charge_payer": """UPDATE billing_ledgerentry SET to_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'charge'""",
     "arithmetic": """UPDATE billing_requestlog SET price_detail = '{"cost_nano": 1}' WHERE cost_nano > 0""",
+    "formula": "UPDATE billing_requestlog SET input_tokens = 51 WHERE billed_model = 'small'",
     "imported_free": "UPDATE billing_requestlog SET origin = 'imported' WHERE cost_nano > 0",
     "usage_hourly": "DELETE FROM billing_usagehourly WHERE cut = 'modality'",
     "usage_keys": "DELETE FROM billing_usagekeydaily",
@@ -140,6 +159,7 @@ DAMAGE = {
     "suspense": """UPDATE billing_ledgerentry SET from_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'late'""",
     "payments": "UPDATE billing_incomingpayment SET booked_nano = booked_nano + 1",
+    "cash": "UPDATE billing_ledgerentry SET kind = 'paid_back' WHERE kind = 'unmatched'",
     "desk": "UPDATE billing_deskitem SET amount_nano = amount_nano + 1 WHERE state <> 'open'",
     "currency": """UPDATE billing_ledgerentry SET to_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'conversion' AND n = 0""",

@@ -183,3 +183,21 @@ def test_sealing_while_calls_end_misses_nothing_and_seals_nothing_twice() -> Non
         done += sealed
     assert done == LedgerEntry.objects.count() == 4 + 4 * 25 * 4
     assert broken() == {}
+
+
+def test_the_reason_of_a_draw_is_sealed_and_older_seals_stay_provable() -> None:
+    """Seals of version 1 do not know the reason; one of them is still what it was, and newer ones name a changed reason."""
+    entries = history()
+    past_the_triggers(f"UPDATE billing_ledgerentry SET draw = 'late' WHERE id = {entries[2].pk}")
+    assert found() == [f"entry {entries[2].pk}"]
+    past_the_triggers(
+        f"UPDATE billing_ledgerentry SET draw = 'held' WHERE id = {entries[2].pk}",
+        """UPDATE billing_ledgerseal s SET version = 1, marks = x.marks FROM (
+            SELECT string_agg(billing_entry_mark(e), ''::bytea ORDER BY coalesce(e.from_seq, e.to_seq)) AS marks
+            FROM billing_ledgerentry e) x""",
+        "UPDATE billing_ledgerseal SET digest = sha256(billing_seal_genesis(account_id) || marks)",
+        "UPDATE billing_ledgersealhead h SET digest = s.digest FROM billing_ledgerseal s WHERE s.account_id = h.account_id",
+    )
+    assert broken() == {}
+    past_the_triggers(f"UPDATE billing_ledgerentry SET amount_nano = 49 WHERE id = {entries[2].pk}")
+    assert found() == [f"entry {entries[2].pk}"]

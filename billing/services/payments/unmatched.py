@@ -189,8 +189,8 @@ def give_back(*, actor: User, incoming: IncomingPayment, reason: str) -> Incomin
 
     require(actor, RIGHT)
     locked = _open_one(incoming, reason)
-    # A second attempt after a refusal of the provider is an act of its own.
-    act = uuid7()
+    # A second attempt after a refusal of the provider is an act of its own; a transfer goes back once, under its own id.
+    act = uuid7() if locked.source == Source.PROVIDER else locked.pk
     entry_id = None
     if locked.booked_nano:
         cash = house_account("cash").pk

@@ -19,6 +19,8 @@ TITLES: dict[str, str | Promise] = {
     "charges": _("Every call was charged what it cost"),
     "charge_payer": _("Charges go from the payer to revenue"),
     "arithmetic": _("Costs are what their arithmetic says"),
+    "formula": _("Costs are what the database's own formula says"),
+    "cash": _("Cash is what payments, transfers and refunds say"),
     "imported_free": _("Carried-over calls were not charged here"),
     "phantom": _("Every charge has its call"),
     "unbilled": _("Every served call was charged or is at the desk"),
