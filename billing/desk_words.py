@@ -14,6 +14,7 @@ REASONS: dict[str, str | Promise] = {
     "no_hold": _("There is no hold for it"),
     "cost_without_hold": _("It cost money and nothing was held for it"),
     "negative_cost": _("Its cost is below zero"),
+    "no_place_in_log": _("The id of the call names a time for which there is no request log. What was held went back."),
 }
 FACTS: dict[str, str | Promise] = {
     "asked_model": _("Model asked for"),

@@ -2,13 +2,15 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from billing.views import approvals, codes, conversions, payments, refunds
+from billing.views import approvals, codes, conversions, disputes, payments, refunds
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("billing/top-up/", payments.payment_start, name="payment_start"),
     path("billing/payments/<uuid:payment_id>/", payments.payment_detail, name="payment_detail"),
     path("payments/webhooks/<str:provider_name>/", payments.payment_webhook, name="payment_webhook"),
     path("finance/payments/", payments.payment_list, name="payment_list"),
+    path("finance/disputes/", disputes.dispute_list, name="dispute_list"),
+    path("finance/disputes/<uuid:dispute_id>/", disputes.dispute_detail, name="dispute_detail"),
     path("finance/unmatched/", payments.unmatched_list, name="unmatched_list"),
     path("finance/unmatched/new/", payments.unmatched_create, name="unmatched_create"),
     path("finance/unmatched/<uuid:incoming_id>/", payments.unmatched_detail, name="unmatched_detail"),

@@ -76,3 +76,14 @@ class TransferFileForm(forms.Form):
             return str(file.read().decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise forms.ValidationError(_("The file is not UTF-8 text.")) from None
+
+
+class DisputeNoteForm(forms.Form):
+    """What finance did about a dispute."""
+
+    note = forms.CharField(
+        label=_("Note"), max_length=255, help_text=_("For instance which evidence was sent to the provider, and when.")
+    )
+
+    def clean_note(self) -> Any:
+        return refuse_key(self.cleaned_data["note"].strip())

@@ -72,7 +72,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("group_quota", _("Groups"), "users", "ledger.view", family=("group_quota_",)),
             Link("top_up", _("Top-ups"), "receipt-text", "ledger.adjust", family=("top_up_",)),
             Link("statement_desk", _("Issue statements"), "file-text", "statements.issue", family=("statement_preview",)),
-            Link("payment_list", _("Payments"), "wallet", "ledger.view"),
+            Link("payment_list", _("Payments"), "wallet", "ledger.view", family=("dispute_",)),
             Link("unmatched_list", _("Unmatched"), "circle-help", "ledger.view", family=("unmatched_",)),
             Link("refund_list", _("Refunds"), "undo-2", "ledger.view", family=("refund_",)),
             Link("conversion_list", _("Conversions"), "arrow-right-left", "ledger.view", family=("conversion_",)),

@@ -134,7 +134,12 @@ class IssueForm(KeyFields):
 
 
 class ChangeForm(KeyFields):
-    """The same fields, filled from a key."""
+    """The same fields, filled from a key; for a team's key also whose it is."""
+
+    member = forms.ChoiceField(
+        label=_("Used by"), required=False, help_text=_("The member's own limits in the team count for its calls from now on.")
+    )
+    field_order = ("name", "purpose", "member", "limit", "ends_on", "model_names", "networks")
 
     def __init__(self, *args: Any, key: ApiKey, limit_nano: int | None, **kwargs: Any) -> None:
         kwargs["initial"] = {
@@ -144,8 +149,20 @@ class ChangeForm(KeyFields):
             "ends_on": timezone.localtime(key.expires_at).date() if key.expires_at else None,
             "model_names": key.model_names or [],
             "networks": "\n".join(key.networks),
+            "member": str(key.member_id or ""),
         }
         super().__init__(*args, key=key, **kwargs)
+        seats = key.team.memberships.select_related("user").order_by("user__username") if key.team else []
+        self.members = {str(seat.user_id): seat.user for seat in seats}
+        if key.team is None:
+            del self.fields["member"]
+            return
+        choice = self.fields["member"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [("", _("nobody in particular")), *((pk, str(user)) for pk, user in self.members.items())]
+
+    def chosen_member(self) -> User | None:
+        return self.members.get(self.cleaned_data.get("member", ""))
 
 
 class RotateForm(forms.Form):

@@ -232,6 +232,23 @@ def rename_key(*, actor: User | None, key: ApiKey, name: str, purpose: str | Non
 
 
 @transaction.atomic
+def set_key_member(*, actor: User | None, key: ApiKey, member: User | None) -> ApiKey:
+    """Say which member uses a key of a team, None for nobody in particular. Calls that run count for who it was."""
+    require_manage(actor, key)
+    _refuse_revoked(key)
+    if member is not None and (key.team is None or not key.team.memberships.filter(user=member).exists()):
+        text = _("This person is not a member of the team.")
+        raise InvalidInput(text, field="member")
+    before = {"member": key.member.username if key.member else None}
+    after = {"member": member.username if member else None}
+    if after != before:
+        key.member = member
+        key.save(update_fields=["member"])
+        audit.record(actor=actor, action="key.member_changed", target=key, before=before, after=after)
+    return key
+
+
+@transaction.atomic
 def set_key_limits(
     *,
     actor: User | None,

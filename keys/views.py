@@ -143,6 +143,8 @@ def _change(actor: User, key: ApiKey, form: ChangeForm, limit: int | None) -> No
     services.set_key_limits(
         actor=actor, key=key, model_names=form.chosen_models(), networks=data["networks"], expires_at=data["ends_on"]
     )
+    if key.team is not None:
+        services.set_key_member(actor=actor, key=key, member=form.chosen_member())
     if data["limit"] != limit:
         allowance.set_limit(actor=actor, key=key, limit_nano=data["limit"])
 

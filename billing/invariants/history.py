@@ -50,7 +50,7 @@ DESK = (
         """SELECT 'suspense', format('%s by entries, %s open at the desk', x.booked, x.waiting) FROM (
             SELECT coalesce((SELECT sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END)
                 FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
-                WHERE a.kind = 'suspense' AND a.origin <> 'payments'), 0) AS booked,
+                WHERE a.kind = 'suspense' AND a.origin NOT IN ('payments', 'disputes')), 0) AS booked,
                 (SELECT coalesce(sum(d.amount_nano), 0) FROM billing_deskitem d
                 WHERE d.state = 'open' AND d.entry_id IS NOT NULL) AS waiting
         ) x WHERE x.booked <> -x.waiting""",
@@ -71,7 +71,10 @@ DESK = (
         UNION ALL
         SELECT 'payment ' || p.id, format('given back %s, refunds %s', p.refunded_nano, coalesce(r.n, 0))
         FROM billing_payment p LEFT JOIN (
-            SELECT payment_id, sum(amount_nano) AS n FROM billing_paymentrefund WHERE state <> 'failed' GROUP BY 1
+            SELECT payment_id, sum(amount_nano) AS n FROM (
+                SELECT payment_id, amount_nano FROM billing_paymentrefund WHERE state <> 'failed'
+                UNION ALL SELECT payment_id, amount_nano FROM billing_paymentdispute WHERE state = 'lost'
+            ) back GROUP BY 1
         ) r ON r.payment_id = p.id WHERE p.refunded_nano <> coalesce(r.n, 0)""",
     ),
     Invariant(
@@ -104,6 +107,28 @@ DESK = (
                 - (SELECT coalesce(sum(r.amount_nano), 0) FROM billing_paymentrefund r
                     WHERE r.state <> 'failed' AND r.entry_id IS NOT NULL) AS said
         ) x WHERE x.booked <> x.said""",
+    ),
+    Invariant(
+        "disputes",
+        "What is disputed lies in its suspense account while that is open, came back when won and left as cash when lost.",
+        """SELECT 'suspense', format('%s by entries, %s in open disputes', x.booked, x.waiting) FROM (
+            SELECT coalesce((SELECT sum(CASE WHEN e.to_account_id = a.id THEN e.amount_nano ELSE -e.amount_nano END)
+                FROM billing_ledgeraccount a JOIN billing_ledgerentry e ON a.id IN (e.from_account_id, e.to_account_id)
+                WHERE a.kind = 'suspense' AND a.origin = 'disputes'), 0) AS booked,
+                (SELECT coalesce(sum(d.amount_nano), 0) FROM billing_paymentdispute d WHERE d.state = 'open') AS waiting
+        ) x WHERE x.booked <> x.waiting
+        UNION ALL
+        SELECT 'dispute ' || d.id, format('%s, amount %s, taken %s, closed by %s', d.state, d.amount_nano, e.amount_nano,
+            c.amount_nano)
+        FROM billing_paymentdispute d
+        LEFT JOIN billing_ledgerentry e ON e.id = d.entry_id AND e.transaction_id = d.id AND e.n = 0
+        LEFT JOIN billing_ledgerentry c ON c.id = d.closing_entry_id AND c.transaction_id = d.id AND c.n = 1
+        LEFT JOIN billing_ledgeraccount t ON t.id = c.to_account_id
+        WHERE e.amount_nano IS DISTINCT FROM d.amount_nano
+           OR (d.state <> 'open' AND (c.amount_nano IS DISTINCT FROM d.amount_nano OR t.is_purse <> (d.state = 'won')))
+        UNION ALL
+        SELECT 'entry ' || e.id, 'belongs to no dispute' FROM billing_ledgerentry e
+        WHERE e.kind = 'dispute' AND NOT EXISTS (SELECT 1 FROM billing_paymentdispute d WHERE d.id = e.transaction_id)""",
     ),
     Invariant(
         "desk",

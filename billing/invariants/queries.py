@@ -124,10 +124,13 @@ _HOLDS = (
     ),
     Invariant(
         "hold_logged",
-        "Every closed hold has its call in the request log, and a settled one was settled for the call's cost.",
+        "Every closed hold has its call in the request log, or is at the desk for want of a place there; a settled one was "
+        "settled for the call's cost.",
         """SELECT 'hold ' || h.id, format('%s, settled %s, log %s', h.state, h.settled_nano, l.cost_nano) FROM billing_hold h
         LEFT JOIN billing_requestlog l ON l.id = h.id AND l.started_at = uuid7_time(h.id)
-        WHERE h.state <> 'open' AND (l.id IS NULL OR (h.state = 'settled' AND h.settled_nano IS DISTINCT FROM l.cost_nano)
+        WHERE h.state <> 'open' AND ((l.id IS NULL AND NOT EXISTS (SELECT 1 FROM billing_deskitem d
+                WHERE d.request_id = h.id AND d.reason = 'no_place_in_log'))
+            OR (h.state = 'settled' AND h.settled_nano IS DISTINCT FROM l.cost_nano)
             OR (h.state = 'released' AND l.cost_nano <> 0)
             OR (h.state = 'expired' AND h.reason = 'expired' AND l.cost_nano <> 0))""",
     ),

@@ -8,7 +8,7 @@ from billing.models.hooks import HookAttempt, HookDelivery, HookEndpoint
 from billing.models.ledger import Hold, Lease, LedgerAccount, LedgerEntry
 from billing.models.limits import SpendLimit, SpendWindow
 from billing.models.outcomes import OutcomeRule, OutcomeRuleSet
-from billing.models.payments import IncomingPayment, Payment, PaymentEvent, PaymentRefund
+from billing.models.payments import IncomingPayment, Payment, PaymentDispute, PaymentEvent, PaymentRefund
 from billing.models.pricing import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.models.reconcile import Difference, ReconcileRun
 from billing.models.refunds import CallRefund
@@ -19,6 +19,7 @@ from billing.models.usage import RequestLog, UsageCube, UsageDelta, UsageHourly,
 __all__ = [
     "IncomingPayment",
     "Payment",
+    "PaymentDispute",
     "PaymentEvent",
     "PaymentRefund",
     "AdjustmentRequest",

@@ -116,6 +116,7 @@ class LedgerEntry(models.Model):
         CODE_ENDED = "code_ended", _("codes withdrawn or run out")
         UNMATCHED = "unmatched", _("unmatched payment")
         PAID_BACK = "paid_back", _("payment given back")
+        DISPUTE = "dispute", _("disputed payment")
 
     class Draw(models.TextChoices):
         """Why a call was paid from this purse."""

@@ -174,6 +174,49 @@ class IncomingPayment(models.Model):
         return self.reference
 
 
+class PaymentDispute(models.Model):
+    """A payer asks their bank for the money back: it leaves the purse and waits until the provider says who won."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        WON = "won", _("won")
+        LOST = "lost", _("lost")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes", verbose_name=_("payment"))
+    provider_dispute_id = models.CharField(_("dispute at the provider"), max_length=191, unique=True)
+    amount_nano = models.BigIntegerField(_("amount"))
+    # The provider's word, such as "fraudulent" or "product_not_received".
+    reason = models.CharField(_("reason"), max_length=80, blank=True)
+    # The provider's own state in between, such as "needs_response" or "under_review".
+    provider_state = models.CharField(_("state at the provider"), max_length=40, blank=True)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.OPEN)
+    opened_at = models.DateTimeField(_("opened"), auto_now_add=True)
+    due_at = models.DateTimeField(_("answer due"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
+    # Purse to suspense when it opened, and from there back (won) or to cash (lost).
+    entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="+", verbose_name=_("entry"))
+    closing_entry = models.ForeignKey(
+        LedgerEntry, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("closing entry")
+    )
+    note = models.CharField(_("note"), max_length=255, blank=True)
+
+    class Meta:
+        verbose_name = _("dispute of a payment")
+        verbose_name_plural = _("disputes of payments")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_nano__gt=0), name="dispute_positive"),
+            models.CheckConstraint(
+                condition=Q(state="open", closed_at=None, closing_entry=None)
+                | (~Q(state="open") & Q(closed_at__isnull=False, closing_entry__isnull=False)),
+                name="dispute_closed_has_entry",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.provider_dispute_id
+
+
 class PaymentRefund(models.Model):
     """Money on its way back to a payer. The id is the idempotency key at the provider and the act in the ledger."""
 

@@ -109,6 +109,17 @@ def hook_for(actor: User, endpoint_id: int) -> HookEndpoint:
     return endpoint
 
 
+def delivery_of(endpoint: HookEndpoint, delivery_id: str) -> HookDelivery:
+    """One delivery of an endpoint that the actor was given by ``hook_for``; NotFound for any other."""
+    try:
+        found = endpoint.deliveries.filter(pk=uuid.UUID(delivery_id)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise NotFound
+    return found
+
+
 def deliveries_of(endpoint: HookEndpoint, limit: int = 50) -> list[HookDelivery]:
     """The newest deliveries with their attempts; ask for the endpoint through ``hook_for`` before."""
     found = endpoint.deliveries.select_related("event").prefetch_related("tries").order_by("-created_at")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 
 from accounts.models import User
 from accounts.rights import may, require
-from billing.models import IncomingPayment, Payment, PaymentEvent, PaymentRefund
+from billing.models import IncomingPayment, Payment, PaymentDispute, PaymentEvent, PaymentRefund
 from config.foundation.clock import now
 from config.foundation.errors import NotFound
 
@@ -44,6 +44,28 @@ def payment_for(actor: User, payment_id: UUID) -> Payment:
 
 def refunds_of(payment: Payment) -> list[PaymentRefund]:
     return list(payment.refunds.select_related("asked_by").order_by("created_at"))
+
+
+def disputes_for(actor: User, state: str = "") -> QuerySet[PaymentDispute]:
+    """Disputes of everybody's payments: the open ones first, those with the nearest due day on top."""
+    require(actor, "ledger.view")
+    rows = PaymentDispute.objects.select_related("payment__user", "entry", "closing_entry")
+    rows = rows.order_by(F("closed_at").desc(nulls_first=True), F("due_at").asc(nulls_last=True), "-opened_at", "-pk")
+    return rows.filter(state=state) if state in PaymentDispute.State.values else rows
+
+
+def dispute_one(actor: User, dispute_id: UUID) -> PaymentDispute:
+    found = disputes_for(actor).filter(pk=dispute_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def disputes_open(actor: User) -> tuple[int, int]:
+    """How many are open, and what of them lies in suspense, nano-USD."""
+    require(actor, "ledger.view")
+    sums = PaymentDispute.objects.filter(state="open").aggregate(n=Count("pk"), nano=Sum("amount_nano"))
+    return sums["n"], int(sums["nano"] or 0)
 
 
 def incoming_for(actor: User, state: str = "open") -> QuerySet[IncomingPayment]:

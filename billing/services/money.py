@@ -22,7 +22,7 @@ from config.foundation.errors import InvalidInput
 from config.foundation.ids import uuid7
 
 # Rows of codes and payments stand behind these entries and would say something else afterwards.
-NOT_REVERSED = ("charge", "refund", "conversion", "code", "code_issued", "code_ended", "unmatched", "paid_back")
+NOT_REVERSED = ("charge", "refund", "conversion", "code", "code_issued", "code_ended", "unmatched", "paid_back", "dispute")
 
 
 @transaction.atomic

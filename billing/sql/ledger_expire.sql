@@ -47,8 +47,17 @@ BEGIN
             BEGIN
                 PERFORM billing_write_logs(ARRAY[c]);
             EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-                c.log := '{"outcome": "timeout", "error_code": "hold_expired", "http_status": 504}';
-                PERFORM billing_write_logs(ARRAY[c]);
+                BEGIN
+                    c.log := '{"outcome": "timeout", "error_code": "hold_expired", "http_status": 504}';
+                    PERFORM billing_write_logs(ARRAY[c]);
+                EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+                    -- The id names a time that the log has no room for (a clock years off, an id that is no UUIDv7). The money
+                    -- goes back all the same, and the desk hears of the call.
+                    INSERT INTO billing_deskitem (kind, reference, request_id, user_id, group_id, amount_nano, reason, details,
+                        state, opened_at, note)
+                    VALUES ('unmatched', c.id::text, c.id, c.user_id, c.group_id, 0, 'no_place_in_log', '{}', 'open',
+                        clock_timestamp(), '') ON CONFLICT DO NOTHING;
+                END;
             END;
         END LOOP;
     END;

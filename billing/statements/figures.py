@@ -14,7 +14,7 @@ from billing.statements.months import bounds_of
 
 SECTIONS = ("credits", "usage", "expiry", "adjustments", "earlier")
 # Kinds of entries that are not told by their direction. Anything else is a credit when it comes and an adjustment when it goes.
-ADJUSTING = ("adjustment", "reversal", "opening_correction", "moved_back")
+ADJUSTING = ("adjustment", "reversal", "opening_correction", "moved_back", "dispute")
 EXPIRING = ("expiry", "expired", "grant_expiry")
 
 

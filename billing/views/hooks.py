@@ -1,12 +1,11 @@
 """Pages of web hooks. A signing secret is in the one answer that made it."""
 
-import uuid
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -17,7 +16,7 @@ from billing.models import HookEndpoint
 from billing.selectors import alerts as selectors
 from billing.services import hooks
 from billing.views.home import Asked
-from config.foundation.errors import NotFound, PortalError
+from config.foundation.errors import PortalError
 
 
 @login_required
@@ -73,11 +72,7 @@ def hook_switch(request: Asked, endpoint_id: int) -> HttpResponse:
 @require_POST
 def hook_again(request: Asked, endpoint_id: int, delivery_id: str) -> HttpResponse:
     endpoint = selectors.hook_for(request.user, endpoint_id)
-    try:
-        wanted = uuid.UUID(delivery_id)
-    except ValueError:
-        raise NotFound from None
-    delivery = get_object_or_404(endpoint.deliveries, pk=wanted)
+    delivery = selectors.delivery_of(endpoint, delivery_id)
     try:
         hooks.resend_delivery(actor=request.user, delivery=delivery)
     except PortalError as refused:

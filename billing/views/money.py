@@ -110,6 +110,8 @@ def line_words(line: LedgerLine) -> dict[str, Any]:
         "adjustment": _("A correction by the operators."),
         "reversal": _("An entry taken back."),
         "paid_back": _("A payment given back to you."),
+        "dispute": _("A payment that is disputed at the bank."),
+        "conversion": _("Money of another currency."),
         "moved_back": _("The rest went back to the old entry with you."),
     }
     return {

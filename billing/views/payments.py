@@ -89,6 +89,7 @@ def payment_detail(request: Asked, payment_id: UUID) -> HttpResponse:
         "is_own": payment.user_id == request.user.pk,
         "refunds": found.refunds_of(payment),
         "strays": list(payment.strays.all()) if may(request.user, "ledger.view") else [],
+        "disputes": list(payment.disputes.order_by("opened_at")),
         "left_nano": payment.amount_nano - payment.refunded_nano,
         "may_refund": may_refund and payment.state == Payment.State.PAID and payment.amount_nano > payment.refunded_nano,
         "form": form,

@@ -2,6 +2,7 @@
 
 import os
 
+from config import env
 from config.settings import *  # noqa: F403
 
 SECRET_KEY = "test-secret-key-that-is-long-enough-for-the-check-0123456789"
@@ -13,7 +14,8 @@ _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 if _worker:
     REDIS_URL = f"{REDIS_URL.rpartition('/')[0]}/{int(_worker.removeprefix('gw')) + 1}"  # noqa: F405
     CACHES = {"default": {**CACHES["default"], "LOCATION": REDIS_URL}}  # noqa: F405
-    CELERY_BROKER_URL = REDIS_URL
+    # Unless it was named: the chaos test gives its own worker a queue of its own.
+    CELERY_BROKER_URL = env.secret("CELERY_BROKER_URL", REDIS_URL)
 
 DATABASES["default"]["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME", "test_portal")}  # noqa: F405
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405

@@ -70,6 +70,7 @@ class KeyChangeIn(InSerializer):
     model_names = serializers.ListField(child=serializers.CharField(), allow_null=True, required=False)
     networks = serializers.ListField(child=serializers.CharField(), required=False)
     expires_at = serializers.DateTimeField(allow_null=True, required=False)
+    member_id = serializers.IntegerField(min_value=1, allow_null=True, required=False)
 
 
 class RotateIn(InSerializer):

@@ -89,6 +89,9 @@ class KeyViewSet(PortalViewSet):
         given, key = self.given(KeyChangeIn), self._key(pk)
         if "name" in given or "purpose" in given:
             services.rename_key(actor=self.actor, key=key, name=given.get("name", key.name), purpose=given.get("purpose"))
+        if "member_id" in given:
+            member = self._member(key.team, given["member_id"]) if given["member_id"] else None
+            services.set_key_member(actor=self.actor, key=key, member=member)
         limits = {name: given.get(name, getattr(key, name)) for name in ("model_names", "networks", "expires_at")}
         if set(limits) & set(given):
             services.set_key_limits(actor=self.actor, key=key, **limits)

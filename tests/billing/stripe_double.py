@@ -23,6 +23,7 @@ class StripeDouble:
         self.calls: list[tuple[str, dict[str, str], str]] = []
         self.made: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self.fails = 0
+        self.disputes: dict[str, dict[str, Any]] = {}
         self.refund_status = "succeeded"
         self._lock = threading.Lock()
         double = self
@@ -33,6 +34,14 @@ class StripeDouble:
                 status, body = double.answer(self.path, form, self.headers.get("Idempotency-Key", ""))
                 raw = json.dumps(body).encode()
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def do_GET(self) -> None:
+                raw = json.dumps(double.disputes.get(self.path.rpartition("/")[2], {"error": {"type": "x"}})).encode()
+                self.send_response(200 if b'"error"' not in raw else 404)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
@@ -114,6 +123,21 @@ def refund_event(payment: Any, **more: Any) -> dict[str, Any]:
         **more,
     }
     return event_of("refund.created", thing)
+
+
+def dispute_of(payment: Any, **more: Any) -> dict[str, Any]:
+    """A dispute as Stripe shows it; ``more`` replaces its fields."""
+    return {
+        "id": f"dp_{payment.pk.hex}",
+        "object": "dispute",
+        "amount": payment.amount_nano // 10**7,
+        "currency": "usd",
+        "payment_intent": f"pi_{payment.pk.hex}",
+        "status": "needs_response",
+        "reason": "fraudulent",
+        "evidence_details": {"due_by": 1_800_000_000},
+        **more,
+    }
 
 
 def event_of(kind: str, thing: dict[str, Any]) -> dict[str, Any]:

@@ -160,6 +160,7 @@ DAMAGE = {
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'late'""",
     "payments": "UPDATE billing_incomingpayment SET booked_nano = booked_nano + 1",
     "cash": "UPDATE billing_ledgerentry SET kind = 'paid_back' WHERE kind = 'unmatched'",
+    "disputes": "UPDATE billing_ledgerentry SET kind = 'dispute' WHERE kind = 'reversal'",
     "desk": "UPDATE billing_deskitem SET amount_nano = amount_nano + 1 WHERE state <> 'open'",
     "currency": """UPDATE billing_ledgerentry SET to_account_id =
         (SELECT id FROM billing_ledgeraccount WHERE kind = 'cash' AND currency = 'USD') WHERE kind = 'conversion' AND n = 0""",

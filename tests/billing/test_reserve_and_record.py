@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Group
-from billing.models import Hold, LedgerAccount, LedgerEntry, RequestLog, UsageDelta
+from billing.models import DeskItem, Hold, LedgerAccount, LedgerEntry, RequestLog, UsageDelta
 from billing.selectors.limits import limits_of, spent_by_keys
 from billing.services import budgets, ledger
 from billing.services.errors import AlreadyReversed, EntryMismatch, InsufficientBalance, PostingRefused
@@ -314,4 +314,30 @@ def test_no_result_means_no_charge() -> None:
     states = Hold.objects.filter(pk__in=failed).values_list("state", flat=True)
     assert sorted(states) == ["expired"] * 10 + ["released"] * 30
     assert figures(purse) == (1_000_000 - 160 * 70, 0)
+    assert broken() == {}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        uuid.UUID("00000000-0000-7000-8000-000000000001"),
+        uuid.UUID("0fffffff-ffff-7fff-bfff-ffffffffffff"),
+        uuid.UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"),
+        uuid.UUID("12345678-1234-4234-8234-123456789abc"),
+    ],
+)
+def test_a_hold_whose_id_names_no_time_of_the_log_does_not_stop_the_sweeper(call: uuid.UUID) -> None:
+    """Its money and that of every other hold goes back; the desk hears of the call, once; a late end of it charges nothing."""
+    user, purse = rich(amount=1000)
+    assert hold(user, 100, call=call, seconds=-10).status == "held"
+    other = hold(user, 200, seconds=-5).request_id
+    assert ledger.expire_holds() == 2
+    assert figures(purse) == (1000, 0)
+    assert RequestLog.objects.get().id == other
+    item = DeskItem.objects.get()
+    assert (item.kind, item.request_id, item.reason, item.user_id) == ("unmatched", call, "no_place_in_log", user.pk)
+    assert ledger.expire_holds() == 0
+    assert end(call, 50).status == "refused"
+    assert figures(purse) == (1000, 0)
+    assert DeskItem.objects.count() == 1
     assert broken() == {}

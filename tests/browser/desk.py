@@ -1,5 +1,7 @@
 """What lies on finance's desk, for the pictures: codes in every state and requests that wait."""
 
+from typing import Any
+
 from django.test import override_settings
 
 from billing.services import approvals, code_batches, codes, ledger
@@ -7,6 +9,8 @@ from billing.services.payments import unmatched
 from billing.services.refunds import refund_call
 from config.foundation.clock import now
 from tests.billing.helpers import converted
+from tests.billing.payment_world import ordered, paid, tell
+from tests.billing.stripe_double import SECRET, StripeDouble, dispute_of, event_of
 from tests.pages.conftest import DOLLAR, World
 
 PAGES = [
@@ -14,7 +18,22 @@ PAGES = [
     ("refund-new", "fin", "/finance/refunds/new/?call={call}"),
     ("conversions", "fin", "/finance/conversions/"),
     ("conversion-new", "fin", "/finance/conversions/new/?to=alice"),
+    ("payment", "fin", "/billing/payments/{payment}/"),
+    ("payment-own", "alice", "/billing/payments/{payment}/"),
+    ("disputes", "fin", "/finance/disputes/"),
+    ("dispute", "fin", "/finance/disputes/{dispute}/"),
 ]
+
+
+def paid_and_disputed(world: World, double: StripeDouble, settings: Any) -> dict[str, str]:
+    """A provider that is switched on, one payment that came in, and one that is disputed."""
+    settings.PAYMENT_PROVIDER, settings.STRIPE_API_KEY = "stripe", "sk_test_" + "x" * 24
+    settings.STRIPE_WEBHOOK_SECRET, settings.STRIPE_API_BASE = SECRET, double.address
+    paid(world.bob, 25 * DOLLAR)
+    ordered(world.alice, 10 * DOLLAR)
+    payment = paid(world.alice, 40 * DOLLAR)
+    tell(event_of("charge.dispute.created", dispute_of(payment)))
+    return {"payment": str(payment.pk), "dispute": str(payment.disputes.get().pk)}
 
 
 def desk_of(world: World) -> dict[str, str]:

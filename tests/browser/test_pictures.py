@@ -16,6 +16,7 @@ from billing.services.prices import publish_version
 from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
+from tests.billing.stripe_double import StripeDouble
 from tests.browser import desk, papers, rollout, studio, watch
 from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.pages.conftest import World, build_world, one_call
@@ -91,14 +92,15 @@ pytestmark = [
 
 
 @pytest.fixture
-def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
+def places(transactional_db: Any, clean_cache: Any, settings: Any) -> Iterator[dict[str, str]]:
     """A month of calls, keys of several kinds and a failed call; gives what the addresses of PAGES name."""
     world = build_world()
     _fill(world)
     failed = one_call(world.alice, world.key, outcome="no_balance", status=402, error_code="insufficient_quota")
     fold_usage()
     first, second = _prices()
-    return {
+    double = StripeDouble()
+    yield {
         **papers.papers_of(world),
         "call": world.call_id.hex,
         "key": str(world.key.pk),
@@ -109,7 +111,9 @@ def places(transactional_db: Any, clean_cache: Any) -> dict[str, str]:
         **watch.watch_of(world),
         **rollout.rollout_of(world),
         **studio.studio_of(world),
+        **desk.paid_and_disputed(world, double, settings),
     }
+    double.stop()
 
 
 def _prices() -> tuple[str, str]:

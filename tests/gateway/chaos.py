@@ -28,6 +28,7 @@ from tests.gateway.servers import Server, free_port, start_relay, test_database_
 CALLS = int(os.environ.get("CHAOS_CALLS", "300"))
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "64"))
 SEED = int(os.environ.get("CHAOS_SEED", str(int(time.time()))))
+QUEUE = settings.CELERY_TASK_DEFAULT_QUEUE
 TASKS = ("billing.tasks.expire_holds_task", "billing.tasks.fold_usage_task", "billing.tasks.seal_entries_task")
 # (weight, model, streaming, words of the prompt besides the usage)
 KINDS = (
@@ -114,7 +115,20 @@ class Storm:
 
     def start_worker(self) -> None:
         environment = {"DATABASE_URL": _named(), "CELERY_BROKER_URL": self.broker}
-        arguments = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "solo", "--loglevel", "error"]
+        arguments = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "config",
+            "worker",
+            "--pool",
+            "solo",
+            "-Q",
+            QUEUE,
+            "--loglevel",
+            "error",
+        ]
         self.worker = subprocess.Popen(
             [*arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"],
             cwd=settings.BASE_DIR,

@@ -15,7 +15,7 @@ from accounts.services import audit
 from billing.locks import lock_row
 from billing.models import IncomingPayment, Payment, PaymentEvent, PaymentRefund
 from billing.services.ledger import Posting, house_account, post_entries, purse_for
-from billing.services.payments import refunds
+from billing.services.payments import disputes, refunds
 from billing.services.payments.orders import CENT
 from billing.services.payments.provider import EventFacts, required_provider
 from billing.services.payments.unmatched import keep_stray
@@ -84,6 +84,9 @@ def _apply(provider_name: str, facts: EventFacts) -> tuple[str, Payment | None]:
         return _paid(provider_name, facts)
     if facts.kind == "refund":
         return _refund(provider_name, facts)
+    if facts.kind == "dispute" and facts.dispute is not None:
+        payment = disputes.note(provider_name, facts.dispute)
+        return (State.DONE, payment) if payment else (State.WAITING, None)
     if facts.kind in ("failed", "expired"):
         payment = _order_of(provider_name, facts)
         if payment is None or payment.state != Payment.State.CREATED:

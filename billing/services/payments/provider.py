@@ -50,8 +50,22 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispute:
+    """``outcome``: open, won or lost; ``state`` is the provider's own word for it; ``due`` a Unix time or 0."""
+
+    dispute_id: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    outcome: str
+    state: str
+    reason: str
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventFacts:
-    """What an event says. ``kind``: paid, failed, expired, refund or other; fields that do not apply are empty."""
+    """What an event says. ``kind``: paid, failed, expired, refund, dispute or other; fields that do not apply are empty."""
 
     event_id: str
     event_type: str
@@ -65,6 +79,7 @@ class EventFacts:
     refund_id: str = ""
     refund_reference: str = ""
     refund_state: str = ""
+    dispute: Dispute | None = None
 
 
 class Provider(Protocol):
@@ -79,6 +94,10 @@ class Provider(Protocol):
 
     def refund(self, *, payment_id: str, amount_minor: int, reference: str) -> Refund:
         """Send money back; the same reference sends it once. Raises ProviderUnavailable, ProviderRefused."""
+        ...
+
+    def dispute(self, *, dispute_id: str) -> Dispute:
+        """How a dispute stands now. Raises ProviderUnavailable, ProviderRefused."""
         ...
 
     def verified(self, *, body: bytes, signature: str) -> EventFacts:

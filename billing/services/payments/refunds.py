@@ -6,7 +6,7 @@ A refund that the provider refuses is booked back by a reversal. Amounts are nan
 from uuid import UUID, uuid5
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -142,7 +142,8 @@ def book_outside(payment_pk: UUID, act: UUID, facts: EventFacts) -> None:
     payment = lock_row(Payment, payment_pk)
     if payment is None or PaymentRefund.objects.filter(pk=act).exists():
         return
-    left = payment.amount_nano - payment.refunded_nano
+    disputed = payment.disputes.filter(state="open").aggregate(n=Sum("amount_nano"))["n"] or 0
+    left = payment.amount_nano - payment.refunded_nano - disputed
     amount = min(facts.amount_minor * CENT, left)
     if amount <= 0:
         return
@@ -156,7 +157,8 @@ def book_outside(payment_pk: UUID, act: UUID, facts: EventFacts) -> None:
 
 
 def _check_amount(payment: Payment, amount_nano: int) -> None:
-    left = payment.amount_nano - payment.refunded_nano
+    disputed = payment.disputes.filter(state="open").aggregate(n=Sum("amount_nano"))["n"] or 0
+    left = payment.amount_nano - payment.refunded_nano - disputed
     if payment.state not in (Payment.State.PAID, Payment.State.REFUNDED) or not 0 < amount_nano <= left or amount_nano % CENT:
         text = _("A refund is in whole cents and not more than what is left of the payment.")
         raise InvalidInput(text, fields={"amount": [text]})

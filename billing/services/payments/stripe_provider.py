@@ -9,6 +9,7 @@ from django.conf import settings
 from billing.services.payments.provider import (
     BadSignature,
     Checkout,
+    Dispute,
     EventFacts,
     ProviderRefused,
     ProviderUnavailable,
@@ -26,7 +27,14 @@ KINDS = {
     "refund.updated": "refund",
     "refund.failed": "refund",
     "charge.refund.updated": "refund",
+    "charge.dispute.created": "dispute",
+    "charge.dispute.updated": "dispute",
+    "charge.dispute.closed": "dispute",
+    "charge.dispute.funds_withdrawn": "dispute",
+    "charge.dispute.funds_reinstated": "dispute",
 }
+# A warning is no dispute yet: no money has left. When it is closed none will.
+DISPUTE_OUTCOMES = {"won": "won", "lost": "lost", "prevented": "won"}
 REFUND_STATES = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
 
 
@@ -63,6 +71,10 @@ class StripeProvider:
         made = self._call(lambda: self._client.v1.refunds.create(params, {"idempotency_key": reference}))
         return Refund(made.id, REFUND_STATES.get(made.status or "", "pending"))
 
+    def dispute(self, *, dispute_id: str) -> Dispute:
+        found = self._call(lambda: self._client.v1.disputes.retrieve(dispute_id))
+        return _dispute(json.loads(str(found)))
+
     def verified(self, *, body: bytes, signature: str) -> EventFacts:
         for secret in settings.STRIPE_WEBHOOK_SECRET.split(","):
             try:
@@ -77,6 +89,8 @@ class StripeProvider:
         thing, kind = event["data"]["object"], KINDS.get(event["type"], "other")
         if kind == "paid" and thing.get("payment_status") == "unpaid":
             # A slow way to pay: the money, or its failure, is told by a later event.
+            kind = "other"
+        if kind == "dispute" and str(thing.get("status", "")).startswith("warning_"):
             kind = "other"
         meta = thing.get("metadata") or {}
         is_refund = kind == "refund"
@@ -93,6 +107,7 @@ class StripeProvider:
             refund_id=str(thing.get("id") or "")[:191] if is_refund else "",
             refund_reference=str(meta.get("refund_id") or "")[:64] if is_refund else "",
             refund_state=REFUND_STATES.get(str(thing.get("status")), "pending") if is_refund else "",
+            dispute=_dispute(thing) if kind == "dispute" else None,
         )
 
     def _call(self, verb: Any) -> Any:
@@ -104,3 +119,17 @@ class StripeProvider:
             if (error.http_status or 500) >= 500:
                 raise ProviderUnavailable from None
             raise ProviderRefused from None
+
+
+def _dispute(thing: dict[str, Any]) -> Dispute:
+    state = str(thing.get("status") or "")[:40]
+    return Dispute(
+        dispute_id=str(thing["id"])[:191],
+        payment_id=str(thing.get("payment_intent") or "")[:191],
+        amount_minor=int(thing.get("amount") or 0),
+        currency=str(thing.get("currency") or "").upper()[:3],
+        outcome=DISPUTE_OUTCOMES.get(state, "open"),
+        state=state,
+        reason=str(thing.get("reason") or "")[:80],
+        due=int((thing.get("evidence_details") or {}).get("due_by") or 0),
+    )

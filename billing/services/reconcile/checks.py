@@ -8,7 +8,7 @@ from billing.counted import COUNTED_CALLS
 from billing.invariants.history import DESK, HISTORY
 from billing.invariants.queries import INVARIANTS, Invariant
 
-_QUICK_WHOLE = ("held", "hold_parts", "hold_overdue", "guards", "suspense", "desk", "payments", "cash")
+_QUICK_WHOLE = ("held", "hold_parts", "hold_overdue", "guards", "suspense", "desk", "payments", "cash", "disputes")
 
 # A call that was served, used tokens and has neither a price nor a charge; and one that has a cost nobody was charged.
 # What the desk has taken in by its request id is being worked on there.

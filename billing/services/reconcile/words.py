@@ -21,6 +21,7 @@ TITLES: dict[str, str | Promise] = {
     "arithmetic": _("Costs are what their arithmetic says"),
     "formula": _("Costs are what the database's own formula says"),
     "cash": _("Cash is what payments, transfers and refunds say"),
+    "disputes": _("Disputed payments lie in suspense until they end"),
     "imported_free": _("Carried-over calls were not charged here"),
     "phantom": _("Every charge has its call"),
     "unbilled": _("Every served call was charged or is at the desk"),
