@@ -3,6 +3,7 @@
 With PICTURES=<folder> (``make pictures``) each page is also drawn there; the table below is the gallery.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
