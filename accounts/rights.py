@@ -33,6 +33,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "migrations.manage": frozenset({Role.ADMIN, Role.OPS}),
     "migrations.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE, Role.SUPPORT}),
     "audit.view": frozenset({Role.ADMIN}),
+    "planes.view": frozenset({Role.ADMIN, Role.OPS}),
+    "planes.manage": frozenset({Role.ADMIN, Role.OPS}),
     "mail.view": frozenset({Role.ADMIN, Role.OPS}),
     "mail.manage": frozenset({Role.ADMIN, Role.OPS}),
     "alerts.view": frozenset({Role.ADMIN, Role.OPS, Role.FINANCE}),

@@ -70,6 +70,9 @@ ROOMS: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
         (
             ("billing.RequestLog", "list_alt"),
             ("gateway.RelayInstance", "router"),
+            ("gateway.DataPlane", "hub"),
+            ("gateway.DataPlaneInstance", "memory"),
+            ("gateway.PlaneEvent", "receipt"),
             ("gateway.OldEntry", "door_back"),
             ("gateway.EntryPoint", "door_front"),
         ),

@@ -90,6 +90,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("leftover_list", _("Still on the old entry"), "clock", "migrations.view"),
             Link("proof_list", _("Proof of names"), "circle-check", "migrations.view", family=("proof_",)),
             Link("admin:models_catalog_upstream_changelist", _("Upstreams"), "server", "catalog.manage"),
+            Link("plane_list", _("Data planes"), "server", "planes.view", family=("plane_",)),
             Link("fallback_list", _("Fallbacks"), "route", "fallbacks.view", family=("fallback_",)),
             Link("mail_list", _("Mail"), "mail", "mail.view", family=("mail_",)),
             Link("mixed_keys", _("Mixed keys"), "key-round", "keys.view"),

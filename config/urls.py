@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/portal/", include("gateway.api.urls")),
     path("api/portal/", include("migrations_center.api.urls")),
     path("api/portal/<path:rest>", NothingHere.as_view()),
+    path("dp/v1/", include("gateway.planes.api.urls")),
     path("", include("config.pages.urls")),
     path("", include("accounts.urls")),
     path("", include("models_catalog.urls")),

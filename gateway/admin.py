@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.foundation.admin import PortalAdmin, ReadOnlyAdmin
 from config.foundation.money import format_usd
-from gateway.models import EntryPoint, OldEntry, RelayInstance
+from gateway.models import DataPlane, DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance
 from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services import remember_old_entry
 
@@ -104,3 +104,42 @@ class TaskTemplateAdmin(ReadOnlyAdmin):
     list_select_related = ("team",)
     search_fields = ("name", "team__code")
     fields = ("name", "team", "kind", "is_active", "created_at")
+
+
+@admin.register(DataPlane)
+class DataPlaneAdmin(ReadOnlyAdmin):
+    """Data planes; tokens and wishes have their own page."""
+
+    view_right = "planes.view"
+    list_display = ("name", "kind", "state", "tail", "may_read_secrets", "wanted", "rotated_at")
+    list_filter = ("kind", "state")
+    search_fields = ("name",)
+    list_select_related = ("created_by",)
+    fields = (
+        "name", "kind", "state", "tail", "old_valid_until", "may_read_secrets", "wanted", "created_by", "created_at",
+        "rotated_at", "revoked_at",
+    )  # fmt: skip
+
+
+@admin.register(DataPlaneInstance)
+class DataPlaneInstanceAdmin(ReadOnlyAdmin):
+    view_right = "planes.view"
+    list_display = ("name", "plane", "seen_at", "spool_depth", "oldest_unacked_s", "inflight", "version")
+    list_filter = ("plane",)
+    search_fields = ("name",)
+    list_select_related = ("plane",)
+    fields = (
+        "name", "plane", "version", "config_version", "key_cursor", "spool_depth", "oldest_unacked_s", "inflight",
+        "lease_count", "clock_ms", "first_seen_at", "seen_at",
+    )  # fmt: skip
+
+
+@admin.register(PlaneEvent)
+class PlaneEventAdmin(ReadOnlyAdmin):
+    view_right = "planes.view"
+    list_display = ("event_id", "plane", "source", "status", "reason", "is_final", "received_at")
+    list_filter = ("status", "is_final", "plane")
+    search_fields = ("event_id", "request_id")
+    list_select_related = ("plane",)
+    ordering = ("-received_at",)
+    fields = ("event_id", "plane", "source", "request_id", "attempt", "is_final", "status", "reason", "received_at")

@@ -10,9 +10,27 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group
 from config.foundation.outcomes import Outcome
+from gateway.models_planes import DataPlane, DataPlaneInstance, KeyChange, PlaneEvent, PlaneTally
 from gateway.models_tasks import MediaTask, TaskTemplate, TaskTemplateVersion  # noqa: F401 - this app's models too
 from keys.models import ApiKey
 from models_catalog.models import AIModel, Upstream
+
+__all__ = [
+    "AccessCheck",
+    "DataPlane",
+    "DataPlaneInstance",
+    "EntryPoint",
+    "EntrySighting",
+    "ErrorProfile",
+    "FallbackRule",
+    "KeyChange",
+    "KeyOldEntry",
+    "OldEntry",
+    "PlaneEvent",
+    "PlaneTally",
+    "RelayInstance",
+    "UpstreamHealth",
+]
 
 
 class OldEntry(models.Model):

@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway import views, views_access, views_checks, views_entries, views_proofs, views_routes, views_tasks, views_templates
+from gateway import (
+    views,
+    views_access,
+    views_checks,
+    views_entries,
+    views_planes,
+    views_proofs,
+    views_routes,
+    views_tasks,
+    views_templates,
+)
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -42,6 +52,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tasks/<str:task_id>/ask/", views_tasks.task_ask_again, name="task_ask_again"),
     path("tasks/<str:task_id>/refund/", views_tasks.task_refund, name="task_refund"),
     path("tasks/<str:task_id>/callbacks/<uuid:delivery_id>/", views_tasks.task_callback_again, name="task_callback_again"),
+    path("data-planes/", views_planes.plane_list, name="plane_list"),
+    path("data-planes/new/", views_planes.plane_new, name="plane_new"),
+    path("data-planes/<int:plane_id>/", views_planes.plane_detail, name="plane_detail"),
+    path("data-planes/<int:plane_id>/token/", views_planes.plane_rotate, name="plane_rotate"),
+    path("data-planes/<int:plane_id>/revoke/", views_planes.plane_revoke, name="plane_revoke"),
+    path("data-planes/<int:plane_id>/ask/", views_planes.plane_ask, name="plane_ask"),
+    path("data-planes/<int:plane_id>/secrets/", views_planes.plane_secrets, name="plane_secrets"),
     *conventions,
     path("keys/<int:key_id>/may-call/", views.key_may_call, name="key_may_call"),
 ]

@@ -213,6 +213,45 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "wave_member": _fields(
         support=("user_id username state opening spent closed switched_at back_at", "what becomes of a person's money")
     ),
+    # What data planes are told: the operator's machines, each with a token of its own.
+    "plane_config": _fields(operator=("version signed_at models names groups settings", "the inner route")),
+    "plane_model": _fields(
+        operator=("public_name modality max_output_tokens created groups price_id channels", "rights and prices of all groups")
+    ),
+    "plane_channel": _fields(
+        operator=(
+            "id protocol base_url secret_ref upstream_model weight priority timeout_seconds groups",
+            "the inner route; the credential itself is not in it",
+        )
+    ),
+    "plane_name": _fields(operator=("name model successor", "the whole name map")),
+    "plane_group": _fields(operator=("code is_active usable", "names of all groups")),
+    "plane_settings": _fields(
+        operator=("hold_seconds late_event_days max_events max_stale_seconds", "how the contract is kept")
+    ),
+    "plane_account": _fields(operator=("kind id", "who pays")),
+    "plane_keys": _fields(operator=("rows gone is_reset has_more cursor", "keys of everybody, as digests")),
+    "plane_key": _fields(
+        operator=(
+            "key_hash hash_number key_id tail account group groups status route expires_at models networks rpm tpm parallel",
+            "a data plane recognises a key by the digest of its secret; the key itself is never told",
+        )
+    ),
+    "plane_resolved": _fields(operator=("public_name billed_name channels", "the inner route")),
+    "plane_decision": _fields(
+        operator=(
+            "decision request_id key_id account resolved price_id reservation_id reserved_nano expires_at ttl http_status code "
+            "body retry_after_seconds",
+            "what a data plane does with one call",
+        )
+    ),
+    "plane_event_answer": _fields(operator=("event_id status reason retryable", "what became of an event")),
+    "plane_usage": _fields(operator=("results ack_seq", "what became of a batch")),
+    "plane_heartbeat": _fields(operator=("wanted wanted_at server_time clock_ms", "what is wanted of a process")),
+    "plane_figures": _fields(operator=("calls input_tokens output_tokens", "figures of all accounts together")),
+    "plane_difference": _fields(operator=("hour_at channel_id told ours", "figures of all accounts together")),
+    "plane_reconcile": _fields(operator=("compared differences", "figures of all accounts together")),
+    "plane_secret": _fields(secret=("value", "an upstream's credential, for a data plane that was given the right to read it")),
 }
 
 

@@ -37,6 +37,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-quick": {"task": "billing.tasks.reconcile_task", "schedule": timedelta(hours=1), "args": ("quick",)},
     "reconcile-full": {"task": "billing.tasks.reconcile_task", "schedule": timedelta(days=1), "args": ("full",)},
     "alert-house": {"task": "billing.tasks.check_house_task", "schedule": timedelta(minutes=1)},
+    "forget-plane-notes": {"task": "gateway.tasks.forget_plane_notes_task", "schedule": timedelta(hours=6)},
     "ensure-partitions": {"task": "billing.tasks.ensure_partitions_task", "schedule": timedelta(hours=6)},
     "send-mail": {"task": "accounts.tasks.send_mail_task", "schedule": timedelta(seconds=5)},
     "interrupted-imports": {

@@ -96,6 +96,12 @@ OLD_ENTRY_MISSING = _denial(
     "old_entry_unavailable",
     gettext_noop("The place this API key belongs to cannot be reached from here. Try again later or ask your administrator."),
 )
+SERVED_ELSEWHERE = _denial(
+    Outcome.NO_RIGHTS,
+    403,
+    "served_elsewhere",
+    gettext_noop("This API key is not served at this address yet. Call the address it was issued for."),
+)
 NO_MODEL = _denial(
     Outcome.CLIENT_ERROR,
     400,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 from cryptography.fernet import InvalidToken
 
-from billing.outcome_rules import OutcomeTable
+from billing.outcome_rules import HOUSE_RULES, OutcomeRules, OutcomeTable
 from billing.pricing import BookPrices, Price, PriceTable, RuleFigures, VersionPrices
 from billing.services.outcomes import CELLS_SQL, CURRENT_SQL, table_from
 from config.foundation.crypto import unseal
@@ -82,6 +82,14 @@ SELECT version_id, model_name, basis, input_nano, cached_nano, cache_write_nano,
        minimum_nano, source_figures::text, reasoning_nano, audio_input_nano, audio_output_nano, character_nano,
        unit_prices::text, rounding, rounding_step_nano
 FROM billing_pricerule WHERE version_id = ANY(%s)
+"""
+ONE_RULE_SQL = """
+SELECT b.code, b.formula, b.quota_per_unit, r.version_id, r.model_name, r.basis, r.input_nano, r.cached_nano,
+       r.cache_write_nano, r.output_nano, r.call_nano, r.item_nano, r.minimum_nano, r.source_figures::text,
+       r.reasoning_nano, r.audio_input_nano,
+       r.audio_output_nano, r.character_nano, r.unit_prices::text, r.rounding, r.rounding_step_nano
+FROM billing_pricerule r JOIN billing_priceversion v ON v.id = r.version_id JOIN billing_pricebook b ON b.id = v.book_id
+WHERE r.version_id = %s AND r.model_name = %s
 """
 MULTIPLIERS_SQL = """
 SELECT version_id, group_code, payer_group_code, multiplier FROM billing_groupmultiplier WHERE version_id = ANY(%s)
@@ -176,6 +184,22 @@ def load_key(cursor: Cursor, key_id: int) -> KeyView | None:
     """One key by its id, seen through its best secret; None when there is no such key."""
     rows = _all(cursor, KEY_BY_ID_SQL, (key_id,))
     return key_from_row(rows[0]) if rows else None
+
+
+def load_price(cursor: Cursor, version_id: int, model_name: str, multiplier: Decimal) -> Price | None:
+    """A published price as a call was admitted with it, in force or not; None when there is no such rule."""
+    rows = _all(cursor, ONE_RULE_SQL, (version_id, model_name))
+    if not rows:
+        return None
+    code, formula, quota_per_unit, *rule = rows[0]
+    return Price(version_id, code, formula, quota_per_unit, model_name, _rule(tuple(rule)), multiplier)
+
+
+def load_outcome_rules(cursor: Cursor, version_id: int) -> OutcomeRules:
+    """One version of the table of ends, in force or not; 0 is the rule of the house."""
+    if not version_id:
+        return HOUSE_RULES
+    return table_from([(version_id, "", False)], _all(cursor, CELLS_SQL, ([version_id],))).for_all
 
 
 def key_from_row(row: Row) -> KeyView:

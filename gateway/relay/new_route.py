@@ -8,11 +8,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from billing.services.ledger import LIMIT_STATUSES, ReserveRequest, ReserveResult
-from config.foundation.money import format_usd
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
 from gateway.contract.error_shapes import status_of
-from gateway.contract.types import Candidate, Denial
+from gateway.contract.holding import refusal_of
+from gateway.contract.types import Candidate
 from gateway.relay import deliver, media
 from gateway.relay.call import CLIENT_GONE, RELAY_STOPPED, Call
 from gateway.relay.database import DatabaseGone
@@ -95,17 +95,6 @@ def _retry_after(moment: datetime | None) -> HeaderList:
     if moment is None:
         return []
     return [(b"retry-after", b"%d" % max(1, ceil((moment - datetime.now(UTC)).total_seconds())))]
-
-
-def refusal_of(result: ReserveResult) -> Denial:
-    """Why the ledger holds no money for a call, in the client's words."""
-    if result.status == "no_balance":
-        return denials.NO_BALANCE
-    if result.status not in LIMIT_STATUSES or result.span is None:
-        return denials.SERVICE_UNAVAILABLE
-    scope = result.status.removesuffix("_limit")
-    left = format_usd(max(0, result.available_nano))
-    return denials.limit_reached(scope, result.span, left, result.resets_at, result.time_zone or "UTC")
 
 
 async def _lent(runtime: "Runtime", call: Call, amount: int) -> bool:

@@ -32,7 +32,8 @@ from billing.models import (
 )
 from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
-from gateway.models import EntryPoint, OldEntry, RelayInstance
+from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance
+from gateway.services.planes import create_plane
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
 from migrations_center.models import ImportIssue, ImportRun, Plan, Source, Wave, WaveEvent, WaveMember
@@ -216,6 +217,21 @@ def _money(tag: str, world: World, customer: User) -> None:
 def _migration(tag: str, world: World, customer: User) -> None:
     old_entry = OldEntry.objects.create(name=f"old {tag}", base_url=f"https://old-{tag}.example.org")
     relay = RelayInstance.objects.create(name=f"relay-{tag}", started_at=timezone.now(), seen_at=timezone.now())
+    plane, token = create_plane(actor=None, name=f"engine {tag}", kind="litellm")
+    world.secrets.append(token)
+    plane_event = PlaneEvent.objects.create(
+        plane=plane,
+        source="engine-0",
+        event_id=f"event-{tag}",
+        fingerprint=b"x" * 16,
+        status="accepted",
+        received_at=timezone.now(),
+    )
+    world.things |= {
+        "plane": plane,
+        "plane_instance": DataPlaneInstance.objects.create(plane=plane, name="engine-0", seen_at=timezone.now()),
+        "plane_event": plane_event,
+    }
     entry_point = EntryPoint.objects.create(
         name=f"entry {tag}",
         url=f"https://{tag}.example.org",

@@ -46,9 +46,9 @@ def test_there_are_answers_to_walk() -> None:
     assert {serializer.__module__.split(".")[0] for serializer in OUT} == set(APPS)
 
 
-def test_two_answers_show_a_secret_the_one_that_makes_a_key_and_the_one_that_takes_codes() -> None:
+def test_three_answers_show_a_secret_a_new_key_codes_that_are_taken_and_an_upstreams_credential() -> None:
     shown = {serializer.__name__: set(serializer.shown_once) for serializer in OUT if serializer.shown_once}
-    assert shown == {"KeyIssuedOut": {"clear"}, "ClearCodesOut": {"codes"}}
+    assert shown == {"KeyIssuedOut": {"clear"}, "ClearCodesOut": {"codes"}, "UpstreamSecretOut": {"value"}}
 
 
 def test_every_label_is_used_or_a_secret() -> None:

@@ -1,0 +1,66 @@
+"""How large a call may get, from its request: only lengths are taken, nothing of the text is kept."""
+
+from typing import Any
+
+# As the portal estimates for its own relay: a token for three bytes, more for messages, pictures and sounds.
+BYTES_A_TOKEN = 3
+MESSAGE_OVERHEAD = 8
+ATTACHMENT_TOKENS = 2_000
+HISTORY_TOKENS = 32_000
+MOST_CHOICES = 128
+TEXTS = ("messages", "prompt", "input", "tools", "functions", "system", "instructions", "query", "documents")
+LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+def estimate_of(data: dict[str, Any]) -> dict[str, Any]:
+    """The ``est`` of an authorize call. An output that the client does not limit is left to the portal."""
+    size, attachments = 0, 0
+    for name in TEXTS:
+        texts, attached = _measure(data.get(name))
+        size, attachments = size + texts, attachments + attached
+    messages = data.get("messages")
+    count = len(messages) if isinstance(messages, list) else 1
+    kept = HISTORY_TOKENS if data.get("previous_response_id") or data.get("conversation") else 0
+    found: dict[str, Any] = {
+        "input_tokens": min(
+            10**9, size // BYTES_A_TOKEN + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept
+        )
+    }
+    asked = [value for name in LIMITS if (value := _whole(data.get(name))) is not None]
+    choices = min(max(_whole(data.get("n")) or 1, _whole(data.get("best_of")) or 1), MOST_CHOICES)
+    if asked:
+        found["max_output_tokens"] = min(10**9, max(asked) * choices)
+    elif choices > 1:
+        found["max_output_tokens"] = 4_096 * choices
+    return found
+
+
+def units_of(data: dict[str, Any], endpoint: str) -> dict[str, Any]:
+    """What is not counted in tokens: pictures wanted, text read aloud."""
+    if endpoint.startswith("/v1/images/"):
+        found: dict[str, Any] = {"images": min(_whole(data.get("n")) or 1, MOST_CHOICES)}
+        found |= {f"image_{name}": str(data[name])[:16] for name in ("size", "quality") if isinstance(data.get(name), str)}
+        return found
+    if endpoint == "/v1/audio/speech" and isinstance(data.get("input"), str):
+        return {"characters": len(data["input"])}
+    return {}
+
+
+def _measure(value: object) -> tuple[int, int]:
+    """(bytes of text, attachments) inside a JSON value."""
+    if isinstance(value, str):
+        return (0, 1) if value.startswith("data:") else (len(value.encode("utf-8", "replace")), 0)
+    if isinstance(value, dict):
+        if isinstance(value.get("data"), str) and "format" in value:
+            return 0, 1
+        # Field names and punctuation are tokens too.
+        found = [_measure(item) for item in value.values()]
+        return sum(size for size, _ in found) + 8 * len(value), sum(count for _, count in found)
+    if isinstance(value, list):
+        found = [_measure(item) for item in value]
+        return sum(size for size, _ in found) + len(value), sum(count for _, count in found)
+    return (0, 0) if value is None else (len(str(value)), 0)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,0 +1,1 @@
+"""``/dp/v1``: the contract of data planes as HTTP."""

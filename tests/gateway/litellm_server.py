@@ -1,0 +1,117 @@
+"""A real LiteLLM proxy as a data plane, in an environment of its own; for tests and for comparisons (bench).
+
+``installed()`` gives its interpreter, installing the pinned version below ``.portal`` when it is not there.
+``start_litellm(...)`` starts the proxy with the adapter, or with a configuration of the caller's.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+
+from tests.gateway.servers import Server, free_port, start, until
+
+VERSION = "1.106.2"
+ADAPTER = Path(settings.BASE_DIR) / "gateway" / "engines" / "litellm"
+START_SECONDS = 120
+INSTALL_SECONDS = 400
+# Not needed, and not under the licence of the rest.
+UNWANTED = ("litellm-enterprise",)
+
+
+def home() -> Path:
+    """Where the environment is: LITELLM_HOME, else a folder of the checkout that git ignores."""
+    return Path(os.environ.get("LITELLM_HOME") or Path(settings.BASE_DIR) / ".portal" / f"litellm-{VERSION}")
+
+
+def installed() -> Path:
+    """The proxy's program. Skips the test when the package index cannot be reached."""
+    place = home()
+    program = place / "bin" / "litellm"
+    done = place / "installed"
+    if done.exists():
+        return program
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with (place.parent / "litellm.lock").open("w") as lock:
+        # Tests that run side by side install once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            _install(place)
+            done.touch()
+    return program
+
+
+def _install(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q"]
+    steps = (
+        [sys.executable, "-m", "venv", str(place)],
+        [*pip, "install", f"litellm[proxy]=={VERSION}"],
+        [*pip, "uninstall", "-y", *UNWANTED],
+    )
+    for step in steps:
+        try:
+            result = subprocess.run(step, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"litellm {VERSION} could not be installed within {INSTALL_SECONDS} s")
+        if result.returncode:
+            words = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
+            pytest.skip(f"litellm {VERSION} could not be installed: {words[0][:200]}")
+
+
+def start_litellm(
+    portal_url: str,
+    token: str,
+    spool: Path,
+    *,
+    config: Path | None = None,
+    program: Path | None = None,
+    workers: int = 1,
+    port: int = 0,
+    **environment: str,
+) -> Server:
+    """The proxy with the portal's adapter, once it lists a model. ``environment``: more variables, such as
+    PORTAL_SECRET_UPSTREAM_<id>."""
+    port = port or free_port()
+    program = program or installed()
+    named = {
+        "PYTHONPATH": str(ADAPTER),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_WORKER_STARTUP_HOOKS": "portal_litellm.hooks:start",
+        "LITELLM_MASTER_KEY": "sk-never-honoured-" + "0" * 24,
+        "PORTAL_URL": portal_url,
+        "PORTAL_TOKEN": token,
+        "PORTAL_KEY_PEPPERS": settings.KEY_PEPPERS,
+        "PORTAL_SPOOL_DIR": str(spool),
+        "PORTAL_INSTANCE": "litellm-test",
+    }
+    arguments = [str(program), "--config", str(config or ADAPTER / "portal_litellm" / "proxy_config.yaml")]
+    arguments += ["--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers)]
+    return start(arguments, port, "/health/liveliness", START_SECONDS, is_program=True, **{**named, **environment})
+
+
+def wait_for_models(server: Server, clear: str, name: str) -> None:
+    """Return once the proxy serves the model to this key."""
+
+    def is_listed() -> bool:
+        answer = httpx.get(f"{server.url}/v1/models", headers={"Authorization": f"Bearer {clear}"}, timeout=10)
+        return answer.status_code == 200 and name in {one["id"] for one in answer.json()["data"]}
+
+    until(is_listed, 60, 0.2)
+
+
+@contextmanager
+def spool_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="litellm-spool-") as folder:
+        yield Path(folder)
