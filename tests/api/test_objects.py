@@ -196,7 +196,7 @@ def test_no_query_breaks_a_list(caller: Caller, world: World, value: str) -> Non
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
     tried = 0
     for path, methods in paths.items():
-        if "get" not in methods or "{" in path:
+        if "get" not in methods or "{" in path or path.startswith("/dp/"):
             continue
         for parameter in methods["get"].get("parameters", []):
             answer = client.get(path, {parameter["name"]: value})

@@ -516,3 +516,11 @@ def test_the_described_fields_are_the_ones_that_are_read():
 
     assert set(UsageEventIn().fields) == FIELDS
     assert set(UsageCountsIn().fields) == USAGE_FIELDS
+
+
+@pytest.mark.parametrize("value", ["\x00", "x" * 500, "-1", "9" * 30, "%", "'", "[]", "é"])
+def test_no_query_breaks_an_answer(plane: Plane, value: str):
+    for path, name in (("config", "since"), ("config", "wait"), ("keys", "since"), ("keys", "more")):
+        answer = plane.get(path, **{name: value})
+        assert answer.status_code in (200, 304, 422), (path, name, answer.status_code)
+    assert plane.get(f"secrets/{value}").status_code == 404

@@ -7,21 +7,24 @@ from .calls import BYTES_A_TOKEN, Call
 Usage = dict[str, Any]
 
 
-def usage_of(call: Call, response: Any) -> Usage:
-    """``usage`` and ``usage_source`` of an event. Zero for an answer with words in it is no usage."""
-    told = _told(_field(response, "usage"))
+def usage_of(call: Call, response: Any, payload: Any) -> Usage:
+    """``usage`` and ``usage_source`` of an event. Zero for an answer with words in it is no usage.
+
+    ``payload`` is LiteLLM's standard logging object: for a stream only it has the figures.
+    """
+    told = _told(_field(_field(payload, "metadata"), "usage_object")) or _told(_field(response, "usage")) or _told(payload)
     if call.is_aborted:
         # LiteLLM counts what it saw of a stream that was left; the provider's own figures never came.
-        if told is None or not told["input"]:
+        if told is None:
             return {"usage": {"input": call.input_tokens, "output": -(-call.size // BYTES_A_TOKEN)}, "usage_source": "counted"}
         return {"usage": told, "usage_source": "counted"}
-    if told is not None and (told["input"] or told["output"]):
+    if told is not None:
         return {"usage": told, "usage_source": "upstream"}
     images = _field(response, "data")
     if call.facts.get("endpoint", "").startswith("/v1/images/") and isinstance(images, list):
         return {"usage": {"images": len(images)}, "usage_source": "upstream"}
     size = call.size or text_size(response)
-    if not size and told is None:
+    if not size:
         return {"usage_source": "none"}
     return {"usage": {"input": call.input_tokens, "output": -(-size // BYTES_A_TOKEN)}, "usage_source": "counted"}
 
@@ -41,6 +44,13 @@ def text_size(response: Any) -> int:
     return total
 
 
+def is_only_usage(piece: Any) -> bool:
+    """A piece of a stream that holds the usage and no word, no role and no end."""
+    if _field(piece, "usage") is None or text_size(piece):
+        return False
+    return not any(_field(choice, "finish_reason") for choice in _field(piece, "choices") or ())
+
+
 def cost_nano(payload: Any) -> int:
     """LiteLLM's own idea of the cost, for comparison only, in whole nano-USD."""
     cost = payload.get("response_cost") if isinstance(payload, dict) else None
@@ -48,10 +58,11 @@ def cost_nano(payload: Any) -> int:
 
 
 def _told(usage: Any) -> Usage | None:
-    if usage is None:
-        return None
+    """The counts of a usage block; None for one that says nothing."""
     given = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
     output = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
+    if not given and not output:
+        return None
     inside = _field(usage, "prompt_tokens_details") or _field(usage, "input_tokens_details")
     written = _field(usage, "completion_tokens_details") or _field(usage, "output_tokens_details")
     return {

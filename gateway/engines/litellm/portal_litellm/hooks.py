@@ -9,13 +9,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 
 from .calls import Call
 from .estimate import estimate_of, units_of
-from .figures import cost_nano, text_size, usage_of
+from .figures import cost_nano, is_only_usage, text_size, usage_of
 from .keys import INVALID_KEY, MISSING_KEY, NOT_FOUND, UNAVAILABLE, Refusal, model_refusal, refusal_of
 from .options import from_environment
 from .portal import PortalGone, PortalRefused
@@ -30,7 +30,11 @@ CALLS = (
     "/v1/rerank", "/v1/images/generations", "/v1/images/edits", "/v1/audio/speech", "/v1/audio/transcriptions",
     "/v1/audio/translations",
 )  # fmt: skip
+ASKS_USAGE = ("/v1/chat/completions", "/v1/completions")
 LISTS = ("/v1/models",)
+UPSTREAM_BUSY = Refusal(429, "upstream_rate_limited", "The model is busy at the moment. Try again shortly.")
+UPSTREAM_TIMEOUT = Refusal(504, "upstream_timeout", "The model's provider did not answer in time. Try again later.")
+UPSTREAM_ERROR = Refusal(502, "upstream_error", "The model's provider failed. Try again later.")
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 
 _worker: Worker | None = None
@@ -166,6 +170,20 @@ class PortalCallback(CustomLogger):
             return healthy_deployments
         return [one for one in healthy_deployments if channel_of(one.get("model_info", {}).get("id")) in call.channels]
 
+    async def async_pre_call_deployment_hook(self, kwargs: dict, call_type: Any) -> dict | None:
+        """Ask an OpenAI-compatible upstream for the usage of a stream: LiteLLM does not always do so by itself."""
+        call = _call_of(kwargs)
+        if call is None or kwargs.get("stream") is not True or call.facts.get("endpoint") not in ASKS_USAGE:
+            return None
+        if kwargs.get("custom_llm_provider") != "openai" and not str(kwargs.get("model", "")).startswith("openai/"):
+            return None
+        given = kwargs.get("stream_options")
+        given = given if isinstance(given, dict) else {}
+        if given.get("include_usage") is not True:
+            call.hides_usage = True
+            kwargs["stream_options"] = {**given, "include_usage": True}
+        return kwargs
+
     async def async_filter_listed_models(self, user_api_key_dict: Any, model_names: Sequence[str]) -> Sequence[str]:
         ours = worker()
         row = ours.copy.rows.get((user_api_key_dict.metadata or {}).get("portal_key_hash", ""))
@@ -185,6 +203,8 @@ class PortalCallback(CustomLogger):
         try:
             async for piece in response:
                 if call is not None:
+                    if call.hides_usage and is_only_usage(piece):
+                        continue
                     call.first_at = call.first_at or time.time()
                     call.chunks += 1
                     call.size += text_size(piece)
@@ -220,7 +240,7 @@ class PortalCallback(CustomLogger):
             "model_served": _served(payload, response_obj),
             "dp_cost_nano": cost_nano(payload),
             "upstream_request_id": _provider_id(response_obj),
-            **usage_of(call, response_obj),
+            **usage_of(call, response_obj, payload),
         }
         worker().calls.finish(call, "ok", **facts)
 
@@ -234,18 +254,25 @@ class PortalCallback(CustomLogger):
         if call.failure is None or call.chunks:
             call.failure = None
             facts = _failure(error, payload.get("model_id"))
-            usage = usage_of(call, response_obj) if call.chunks else {}
+            usage = usage_of(call, response_obj, payload) if call.chunks else {}
             worker().calls.attempt_failed(call, dp_cost_nano=cost_nano(payload), **facts, **usage)
         call.ended = time.monotonic()
         worker().calls.finish_failed(call)
 
     async def async_post_call_failure_hook(
         self, request_data: dict, original_exception: Exception, user_api_key_dict: Any, traceback_str: str | None = None
-    ) -> None:
+    ) -> HTTPException | None:
+        """What the client is told of a failed call: our words, without the provider's name."""
+        if _mark_of(request_data) is None:
+            return None
         call = _call_of(request_data)
         if call is not None:
             # The figures come with another event; if they do not, the call ends without them soon.
             call.ended = call.ended or time.monotonic()
+        if call is not None and call.chunks:
+            # The answer has begun; LiteLLM ends the stream with an error of its own.
+            return None
+        return _told_as(_failure(original_exception, None)["http_status"])
 
 
 callback = PortalCallback()
@@ -292,6 +319,25 @@ def _deployment_id(data: dict) -> object:
         if isinstance(info, dict) and info.get("id"):
             return info["id"]
     return None
+
+
+class _Told(HTTPException):
+    """LiteLLM reads ``type`` and ``provider_specific_fields`` off the exception."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(status_code=refusal.status, detail=refusal.message)
+        self.type = refusal.code
+        self.param = None
+        self.provider_specific_fields = {"code": refusal.code}
+
+
+def _told_as(status: int) -> HTTPException | None:
+    """None leaves the provider's own words: what was wrong with the request only it knows."""
+    if status == 429:
+        return _Told(UPSTREAM_BUSY)
+    if status in (408, 504):
+        return _Told(UPSTREAM_TIMEOUT)
+    return None if status in (400, 404, 413, 422) else _Told(UPSTREAM_ERROR)
 
 
 def _served(payload: dict, response: Any) -> str:

@@ -34,9 +34,9 @@ class Portal:
         self._timeout = aiohttp.ClientTimeout(total=options.timeout_seconds, connect=3)
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str, wait: float = 0.0, **query: str) -> Answer | None:
+    async def get(self, path: str, longer: float = 0.0, **query: str) -> Answer | None:
         """The answer, None for "nothing changed"."""
-        timeout = aiohttp.ClientTimeout(total=(self._timeout.total or 10.0) + wait, connect=3)
+        timeout = aiohttp.ClientTimeout(total=(self._timeout.total or 10.0) + longer, connect=3)
         return await self._ask("GET", path, params=query, timeout=timeout)
 
     async def post(self, path: str, body: Answer) -> Answer:
