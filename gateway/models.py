@@ -15,23 +15,6 @@ from gateway.models_tasks import MediaTask, TaskTemplate, TaskTemplateVersion  #
 from keys.models import ApiKey
 from models_catalog.models import AIModel, Upstream
 
-__all__ = [
-    "AccessCheck",
-    "DataPlane",
-    "DataPlaneInstance",
-    "EntryPoint",
-    "EntrySighting",
-    "ErrorProfile",
-    "FallbackRule",
-    "KeyChange",
-    "KeyOldEntry",
-    "OldEntry",
-    "PlaneEvent",
-    "PlaneTally",
-    "RelayInstance",
-    "UpstreamHealth",
-]
-
 
 class OldEntry(models.Model):
     """The public address of an old gateway. Calls of keys on the old route are forwarded here with the caller's own key."""
@@ -310,16 +293,21 @@ from gateway.models_rollout import (  # noqa: E402
 
 __all__ = [
     "AccessCheck",
+    "DataPlane",
+    "DataPlaneInstance",
     "EntryPoint",
     "EntrySighting",
     "ErrorProfile",
     "FallbackRule",
     "Feature",
     "FeatureUse",
+    "KeyChange",
     "KeyConfirmation",
     "KeyOldEntry",
     "KeyWatch",
     "OldEntry",
+    "PlaneEvent",
+    "PlaneTally",
     "ProofResult",
     "ProofRun",
     "RelayInstance",

@@ -14,6 +14,7 @@ for app in APPS:
     import_module(f"{app}.api.serializers")
 import_module("billing.api.desk_serializers")
 import_module("billing.api.limits")
+import_module("gateway.planes.api.serializers")
 
 
 def all_out(parent: type[OutSerializer] = OutSerializer) -> Iterator[type[OutSerializer]]:

@@ -512,7 +512,7 @@ def test_a_credential_is_read_only_with_the_right_and_each_reading_is_in_the_tra
 
 
 def test_the_described_fields_are_the_ones_that_are_read():
-    from gateway.api.serializers import UsageCountsIn, UsageEventIn
+    from gateway.planes.api.serializers import UsageCountsIn, UsageEventIn
 
     assert set(UsageEventIn().fields) == FIELDS
     assert set(UsageCountsIn().fields) == USAGE_FIELDS

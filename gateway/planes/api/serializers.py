@@ -15,7 +15,6 @@ KEY_STATUSES = [(one, one) for one in ("active", "paused", "disabled", "revoked"
 EVENT_STATUSES = [(one, one) for one in ("accepted", "duplicate", "rejected")]
 EVENT_SOURCES = [(one, one) for one in SOURCES]
 EVENT_OUTCOMES = [(one, one) for one in OUTCOMES]
-DECISIONS = [("allow", "allow"), ("deny", "deny")]
 
 
 class StrictText(serializers.CharField):
@@ -210,7 +209,7 @@ class DecisionOut(PlaneOut):
 
     labels_of = "plane_decision"
 
-    decision = serializers.ChoiceField(DECISIONS)
+    decision = serializers.CharField(help_text="allow or deny")
     request_id = serializers.UUIDField()
     key_id = serializers.IntegerField(required=False)
     account = AccountOut(required=False)
