@@ -19,7 +19,7 @@ class DataPlane(models.Model):
         REVOKED = "revoked", _("revoked")
 
     class Wanted(models.TextChoices):
-        NOTHING = "", _("nothing")
+        NOTHING = "", _("serve as usual")
         DRAIN = "drain", _("take no new calls")
         RESYNC = "resync", _("read everything anew")
 

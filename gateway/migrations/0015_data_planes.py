@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('old_digest', models.BinaryField(max_length=32, null=True, unique=True)),
                 ('old_valid_until', models.DateTimeField(null=True, verbose_name='old token valid until')),
                 ('may_read_secrets', models.BooleanField(default=False, help_text='Each reading is in the audit log. Without it the engine has the credentials in its own environment.', verbose_name='may read upstream credentials')),
-                ('wanted', models.CharField(blank=True, choices=[('', 'nothing'), ('drain', 'take no new calls'), ('resync', 'read everything anew')], default='', max_length=8, verbose_name='asked to')),
+                ('wanted', models.CharField(blank=True, choices=[('', 'serve as usual'), ('drain', 'take no new calls'), ('resync', 'read everything anew')], default='', max_length=8, verbose_name='asked to')),
                 ('wanted_at', models.DateTimeField(editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
                 ('rotated_at', models.DateTimeField(verbose_name='token issued')),

@@ -84,6 +84,8 @@ def start_litellm(
     port = port or free_port()
     program = program or installed()
     named = {
+        # What the portal is told is none of the proxy's: with a database it would want its own tables there.
+        **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "KEY_PEPPERS", "FIELD_KEYS", "SECRET_KEY"), ""),
         "PYTHONPATH": str(ADAPTER),
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",

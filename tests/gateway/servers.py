@@ -106,7 +106,8 @@ def start(
         process = subprocess.Popen(
             [*program, *arguments],
             cwd=settings.BASE_DIR,
-            env={**os.environ, **environment},
+            # An empty one is taken away.
+            env={name: value for name, value in {**os.environ, **environment}.items() if value},
             stdout=errors,
             stderr=errors,
         )
