@@ -247,6 +247,12 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     ),
     "plane_event_answer": _fields(operator=("event_id status reason retryable", "what became of an event")),
     "plane_usage": _fields(operator=("results ack_seq", "what became of a batch")),
+    "plane_rate": _fields(operator=("name call_nano input_nano output_nano", "prices of a group")),
+    "plane_lease": _fields(
+        operator=("lease_id status granted_nano draw_until expires_at rates", "money of a payer that a data plane may spend")
+    ),
+    "plane_lease_closed": _fields(operator=("lease_id status returned_nano", "money of a payer that comes back")),
+    "plane_leases": _fields(operator=("open renew close", "what became of leases")),
     "plane_heartbeat": _fields(operator=("wanted wanted_at server_time clock_ms", "what is wanted of a process")),
     "plane_figures": _fields(operator=("calls input_tokens output_tokens", "figures of all accounts together")),
     "plane_difference": _fields(operator=("hour_at channel_id told ours", "figures of all accounts together")),

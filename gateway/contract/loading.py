@@ -8,6 +8,7 @@ import ipaddress
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -90,6 +91,10 @@ SELECT b.code, b.formula, b.quota_per_unit, r.version_id, r.model_name, r.basis,
        r.audio_output_nano, r.character_nano, r.unit_prices::text, r.rounding, r.rounding_step_nano
 FROM billing_pricerule r JOIN billing_priceversion v ON v.id = r.version_id JOIN billing_pricebook b ON b.id = v.book_id
 WHERE r.version_id = %s AND r.model_name = %s
+"""
+VERSION_AT_SQL = """
+SELECT id FROM billing_priceversion WHERE book_id = %s AND published_at IS NOT NULL AND valid_from <= %s
+ORDER BY valid_from DESC, number DESC LIMIT 1
 """
 MULTIPLIERS_SQL = """
 SELECT version_id, group_code, payer_group_code, multiplier FROM billing_groupmultiplier WHERE version_id = ANY(%s)
@@ -193,6 +198,19 @@ def load_price(cursor: Cursor, version_id: int, model_name: str, multiplier: Dec
         return None
     code, formula, quota_per_unit, *rule = rows[0]
     return Price(version_id, code, formula, quota_per_unit, model_name, _rule(tuple(rule)), multiplier)
+
+
+def load_price_at(
+    cursor: Cursor, book_id: int | None, model_name: str, payer_code: str, group_code: str, at: datetime
+) -> Price | None:
+    """The price of a model in a book as it was in force at a moment, also one that has been replaced since."""
+    rows = _all(cursor, VERSION_AT_SQL, (book_id, at))
+    if not rows:
+        return None
+    version_id = rows[0][0]
+    found = {(row[1], row[2]): row[3] for row in _all(cursor, MULTIPLIERS_SQL, ([version_id],))}
+    version = VersionPrices(version_id, 0, at, {}, found)
+    return load_price(cursor, version_id, model_name, version.multiplier(group_code, payer_code))
 
 
 def load_outcome_rules(cursor: Cursor, version_id: int) -> OutcomeRules:

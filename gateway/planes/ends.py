@@ -1,7 +1,7 @@
 """The end of a call as a data plane reports it, priced here with what was fixed when it was admitted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import ceil
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.contract.resolve import clean_name
 from gateway.contract.usage import ESTIMATED, NO_TOKENS, REPORTED, Tokens, as_estimated, estimated
 from gateway.planes.authorize import UNIT_KINDS
 from gateway.planes.events import Event
+from gateway.planes.leases import Terms
 
 BYTES_A_TOKEN = 4
 CLIENT_GONE = 499
@@ -84,6 +85,19 @@ def end_of(event: Event, context: Mapping[str, Any], held_nano: int, before: Seq
     """The end of an admitted call. ``context`` is the hold's, ``before`` the attempts that did not serve."""
     kept = context.get("plane", {})
     columns = {name: value for name, value in context.items() if name != "plane"}
+    price, rules = prices.price(columns.get("price_version_id"), kept), prices.rules(int(kept.get("rules", 0)))
+    return _settled(event, kept, columns, price, rules, held_nano, before)
+
+
+def _settled(
+    event: Event,
+    kept: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    price: Price | None,
+    rules: OutcomeRules,
+    held_nano: int,
+    before: Sequence[Any],
+) -> CallEvent:
     outcome, has_output, status, code = _class_of(event)
     tokens = tokens_of(event, kept)
     has_output = has_output or tokens.output > 0 or bool(event.delivered_bytes or event.delivered_chunks)
@@ -94,15 +108,15 @@ def end_of(event: Event, context: Mapping[str, Any], held_nano: int, before: Seq
         is_counted=tokens.source == ESTIMATED,
     )
     settled = settle(
-        rules=prices.rules(int(kept.get("rules", 0))),
+        rules=rules,
         ending=ending,
         usage=_usage(tokens, kept),
-        price=prices.price(columns.get("price_version_id"), kept),
+        price=price,
         held_nano=held_nano,
     )
     cost, detail = settled.cost_nano, settled.detail
-    if not cost and kept.get("kind") in UNIT_KINDS and tokens.is_empty and outcome is Outcome.OK:
-        # A price for tokens, and none were reported: a work that was made is never free.
+    if not cost and (price is None or tokens.is_empty) and outcome is Outcome.OK:
+        # No price is there any more, or one for tokens and none are known: what was served is never free.
         cost, detail = held_nano, {**detail, "formula": "estimate", "cost_nano": held_nano}
     if event.dp_cost_nano:
         detail = {**detail, "data_plane_cost_nano": event.dp_cost_nano}
@@ -122,6 +136,13 @@ def end_of(event: Event, context: Mapping[str, Any], held_nano: int, before: Seq
     if modality != "text" or tokens.audio_input or tokens.audio_output:
         log |= tokens.unit_columns(modality)
     return CallEvent(event.request_id, cost, True, outcome.value, log)
+
+
+def leased_end(event: Event, terms: Terms) -> CallEvent:
+    """The end of a call that drew on a lease: priced by what was in force when it was admitted."""
+    ended = _settled(event, terms.kept, terms.columns, terms.price, terms.rules, event.promised_nano, ())
+    log = {**ended.log, "held_nano": event.promised_nano}
+    return replace(ended, log=log, lease_id=event.lease_id, promised_nano=event.promised_nano)
 
 
 def refused_end(event: Event) -> CallEvent:

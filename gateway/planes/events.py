@@ -34,7 +34,7 @@ FIELDS = frozenset(
     {
         "event_id", "request_id", "attempt", "is_final", "reservation_id", "lease_id", "key_id", "endpoint", "model_requested",
         "model_served", "channel_id", "started_at", "first_token_at", "ended_at", "outcome", "http_status", "error_class",
-        "usage", "usage_source", "delivered", "price_id", "dp_cost_nano", "upstream_request_id",
+        "usage", "usage_source", "delivered", "price_id", "dp_cost_nano", "upstream_request_id", "promised_nano",
     }
 )  # fmt: skip
 MOST = 1_000_000_000
@@ -62,7 +62,8 @@ class Event:
     attempt: int
     is_final: bool
     outcome: str
-    lease_id: int | None = None
+    lease_id: UUID | None = None
+    promised_nano: int = 0
     key_id: int | None = None
     endpoint: str = ""
     model_requested: str = ""
@@ -107,7 +108,8 @@ def read_event(raw: object, moment: datetime) -> Event:
         attempt=_count(raw, "attempt", 1000) or 1,
         is_final=is_final,
         outcome=outcome,
-        lease_id=_count(raw, "lease_id", 2**62),
+        lease_id=_lease_id(raw),
+        promised_nano=_count(raw, "promised_nano", MOST_NANO) or 0,
         key_id=_count(raw, "key_id", 2**62),
         endpoint=_text(raw, "endpoint", 64),
         model_requested=_text(raw, "model_requested", 255),
@@ -135,6 +137,16 @@ def _request_id(raw: dict[str, Any], moment: datetime) -> UUID:
     if found.version != 7 or not moment - OLDEST <= uuid7_time(found) <= moment + NEWEST:
         raise BadEvent("invalid", "request_id")
     return found
+
+
+def _lease_id(raw: dict[str, Any]) -> UUID | None:
+    text = _text(raw, "lease_id", 64)
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadEvent("invalid", "lease_id") from None
 
 
 def _usage(raw: dict[str, Any]) -> dict[str, Any] | None:

@@ -18,11 +18,13 @@ from billing.models import Hold
 from billing.services.ledger import CallEvent, hurry_holds, record_calls
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
+from config.foundation.ids import uuid7_time
 from config.foundation.redaction import mask
 from gateway.models import DataPlane, PlaneEvent
 from gateway.planes.config import MOST_EVENTS
-from gateway.planes.ends import Prices, attempt_of, end_of, refused_end, unheld_end
+from gateway.planes.ends import Prices, attempt_of, end_of, leased_end, refused_end, unheld_end
 from gateway.planes.events import BadEvent, Event, read_event
+from gateway.planes.leases import own_leases, terms_of
 
 logger = logging.getLogger(__name__)
 
@@ -151,11 +153,12 @@ def _record(plane: DataPlane, new: dict[int, Event]) -> dict[int, Answer]:
     finals = {place: event for place, event in new.items() if event.is_final}
     ids = [event.request_id for event in finals.values()]
     holds = {row["id"]: row for row in Hold.objects.filter(pk__in=ids).values("id", "amount_nano", "context", "state")}
+    lent = own_leases(plane, {event.lease_id for event in finals.values() if event.lease_id is not None})
     before = _attempts(plane, ids)
     prices, calls, places = Prices(), [], []
     for place, event in finals.items():
         hold = holds.get(event.request_id)
-        if hold is not None and hold["context"].get("plane", {}).get("id") != plane.pk:
+        if not _is_own(plane, event, hold, lent):
             answers[place] = Answer(event.event_id, REJECTED, "not_yours")
         elif event.outcome == "unknown":
             reason = "sweeper" if hold is not None and hold["state"] == Hold.State.OPEN else ""
@@ -174,7 +177,17 @@ def _record(plane: DataPlane, new: dict[int, Event]) -> dict[int, Answer]:
     return answers
 
 
+def _is_own(plane: DataPlane, event: Event, hold: dict[str, Any] | None, lent: set[UUID]) -> bool:
+    """Whether the plane may end this call: it asked for it, or lent for it, or nobody knows it."""
+    if event.lease_id is not None:
+        return event.lease_id in lent
+    return hold is None or hold["context"].get("plane", {}).get("id") == plane.pk
+
+
 def _call(event: Event, hold: dict[str, Any] | None, before: list[Any], prices: Prices) -> CallEvent:
+    if event.lease_id is not None:
+        terms = terms_of(event.key_id, event.model_requested, event.endpoint, uuid7_time(event.request_id))
+        return leased_end(event, terms)
     if hold is not None:
         return end_of(event, hold["context"], hold["amount_nano"], before, prices)
     return refused_end(event) if event.outcome in ("refused_local", "not_dispatched") else unheld_end(event)

@@ -251,7 +251,8 @@ class UsageEventIn(InSerializer):
     attempt = Count(max_value=1000, default=1)
     is_final = serializers.BooleanField(default=True)
     reservation_id = serializers.UUIDField(required=False, allow_null=True)
-    lease_id = Count(required=False, allow_null=True, max_value=2**62)
+    lease_id = serializers.UUIDField(required=False, allow_null=True)
+    promised_nano = Count(max_value=MOST_NANO)
     key_id = Count(required=False, allow_null=True, max_value=2**62)
     endpoint = StrictText(max_length=64)
     model_requested = StrictText(max_length=255)
@@ -342,6 +343,69 @@ class ReconcileIn(InSerializer):
     begin_at = serializers.DateTimeField()
     end_at = serializers.DateTimeField()
     rows = TallyIn(many=True)
+
+
+class LeaseWishIn(InSerializer):
+    lease_id = serializers.UUIDField()
+    key_id = Count(default=serializers.empty, max_value=2**62)
+    wanted_nano = Count(default=serializers.empty, max_value=MOST_NANO)
+    least_nano = Count(default=serializers.empty, max_value=MOST_NANO)
+
+
+class LeaseRenewalIn(InSerializer):
+    lease_id = serializers.UUIDField()
+    granted_nano = Count(default=serializers.empty, max_value=MOST_NANO)
+
+
+class LeasesIn(InSerializer):
+    """Any of the three, at most 100 each. ``granted_nano`` is what a lease is to have in all, the spent part included."""
+
+    open = LeaseWishIn(many=True, required=False, max_length=100)
+    renew = LeaseRenewalIn(many=True, required=False, max_length=100)
+    close = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=100)
+
+
+class RateOut(PlaneOut):
+    """The most a call costs: so much a call, and so much for a million tokens in and out."""
+
+    labels_of = "plane_rate"
+
+    name = serializers.CharField()
+    call_nano = serializers.IntegerField()
+    input_nano = serializers.IntegerField()
+    output_nano = serializers.IntegerField()
+
+
+class LeaseOut(PlaneOut):
+    """``status``: open, repeated, per_call (ask for each call), no_balance, mismatch, refused; of a renewal renewed, stopped
+    (draw no more from it), closed, unknown."""
+
+    labels_of = "plane_lease"
+
+    lease_id = serializers.UUIDField()
+    status = serializers.CharField()
+    granted_nano = serializers.IntegerField()
+    draw_until = serializers.DateTimeField(allow_null=True, required=False)
+    expires_at = serializers.DateTimeField(allow_null=True, required=False)
+    rates = RateOut(many=True)
+
+
+class LeaseClosedOut(PlaneOut):
+    labels_of = "plane_lease_closed"
+
+    lease_id = serializers.UUIDField()
+    status = serializers.CharField()
+    returned_nano = serializers.IntegerField()
+
+
+class LeasesOut(PlaneOut):
+    """Answers in the order of what was asked."""
+
+    labels_of = "plane_leases"
+
+    open = LeaseOut(many=True)
+    renew = LeaseOut(many=True)
+    close = LeaseClosedOut(many=True)
 
 
 class FiguresOut(PlaneOut):

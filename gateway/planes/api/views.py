@@ -21,6 +21,8 @@ from gateway.planes.api.serializers import (
     HeartbeatIn,
     HeartbeatOut,
     KeysOut,
+    LeasesIn,
+    LeasesOut,
     ReconcileIn,
     ReconcileOut,
     UpstreamSecretOut,
@@ -31,6 +33,7 @@ from gateway.planes.api.serializers import (
 from gateway.planes.authorize import Wanted, authorize
 from gateway.planes.config import LONGEST_WAIT, changed_config
 from gateway.planes.keys_feed import key_page
+from gateway.planes.leases import Wish, close_leases, open_leases, renew_leases
 from gateway.planes.reconcile import Told, compare
 from gateway.planes.usage import take_usage
 from gateway.services.planes import note_batch, read_secret, take_heartbeat
@@ -123,6 +126,18 @@ class UsageView(PlaneView):
         answer = take_usage(self.plane, given["source"], given["seq"], given["events"])
         note_batch(plane=self.plane, instance=given["source"], seq=answer["ack_seq"])
         return Response(answer)
+
+
+class LeasesView(PlaneView):
+    @extend_schema(operation_id="dp_leases", request=LeasesIn, responses=LeasesOut)
+    def post(self, request: Request) -> Response:
+        """Borrow money of a payer, so that calls need not be asked for one by one; renew it; give it back."""
+        given = self.given(LeasesIn)
+        wishes = [Wish(**wish) for wish in given.get("open", ())]
+        renewals = [(one["lease_id"], one["granted_nano"]) for one in given.get("renew", ())]
+        closed = close_leases(self.plane, given.get("close", ()))
+        renewed = renew_leases(self.plane, renewals)
+        return Response({"open": open_leases(self.plane, wishes), "renew": renewed, "close": closed})
 
 
 class HeartbeatView(PlaneView):
