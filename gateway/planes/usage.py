@@ -5,7 +5,7 @@ An event is noted, its call is logged, its hold closed and its purse charged in 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -177,14 +177,14 @@ def _record(plane: DataPlane, new: dict[int, Event]) -> dict[int, Answer]:
     return answers
 
 
-def _is_own(plane: DataPlane, event: Event, hold: dict[str, Any] | None, lent: set[UUID]) -> bool:
+def _is_own(plane: DataPlane, event: Event, hold: Mapping[str, Any] | None, lent: set[UUID]) -> bool:
     """Whether the plane may end this call: it asked for it, or lent for it, or nobody knows it."""
     if event.lease_id is not None:
         return event.lease_id in lent
     return hold is None or hold["context"].get("plane", {}).get("id") == plane.pk
 
 
-def _call(event: Event, hold: dict[str, Any] | None, before: list[Any], prices: Prices) -> CallEvent:
+def _call(event: Event, hold: Mapping[str, Any] | None, before: list[Any], prices: Prices) -> CallEvent:
     if event.lease_id is not None:
         terms = terms_of(event.key_id, event.model_requested, event.endpoint, uuid7_time(event.request_id))
         return leased_end(event, terms)

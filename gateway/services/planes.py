@@ -175,7 +175,7 @@ def read_secret(*, plane: DataPlane, ref: str) -> str:
     if upstream is None or not upstream.credential_sealed:
         raise SecretNotAllowed
     audit.record(actor=None, action="data_plane.secret_read", target=upstream, after={"data_plane": plane.name})
-    return unseal(upstream.credential_sealed)
+    return unseal(bytes(upstream.credential_sealed))
 
 
 def _token() -> tuple[str, bytes]:

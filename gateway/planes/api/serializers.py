@@ -275,7 +275,7 @@ class UsageEventIn(InSerializer):
 class UsageBatchIn(InSerializer):
     """``source``: the process that sends; ``seq``: a number that rises with each batch."""
 
-    source = StrictText(max_length=128, min_length=1, default=serializers.empty, allow_blank=False)
+    source = StrictText(max_length=128, min_length=1, default=serializers.empty, allow_blank=False)  # type: ignore[assignment]
     seq = Count(default=serializers.empty, max_value=2**62)
     # Each event is looked at by itself: one that is wrong must not keep the others out.
     events = serializers.ListField(child=serializers.JSONField(allow_null=True), max_length=MOST_EVENTS)
@@ -339,7 +339,7 @@ class TallyIn(InSerializer):
 class ReconcileIn(InSerializer):
     """What the process ``source`` served from ``begin_at`` until before ``end_at``, by the hour of admission."""
 
-    source = StrictText(max_length=128, min_length=1, default=serializers.empty, allow_blank=False)
+    source = StrictText(max_length=128, min_length=1, default=serializers.empty, allow_blank=False)  # type: ignore[assignment]
     begin_at = serializers.DateTimeField()
     end_at = serializers.DateTimeField()
     rows = TallyIn(many=True)
@@ -360,8 +360,8 @@ class LeaseRenewalIn(InSerializer):
 class LeasesIn(InSerializer):
     """Any of the three, at most 100 each. ``granted_nano`` is what a lease is to have in all, the spent part included."""
 
-    open = LeaseWishIn(many=True, required=False, max_length=100)
-    renew = LeaseRenewalIn(many=True, required=False, max_length=100)
+    open = LeaseWishIn(many=True, required=False, max_length=100)  # type: ignore[call-arg]
+    renew = LeaseRenewalIn(many=True, required=False, max_length=100)  # type: ignore[call-arg]
     close = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=100)
 
 

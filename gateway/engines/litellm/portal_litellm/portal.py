@@ -68,6 +68,6 @@ class Portal:
         except ValueError:
             raise PortalGone("the answer is no JSON") from None
         if response.status >= 400:
-            error = value.get("error") if isinstance(value, dict) else None
-            raise PortalRefused(response.status, str(error.get("code", "")) if isinstance(error, dict) else "")
+            told = value.get("error") if isinstance(value, dict) else None
+            raise PortalRefused(response.status, str(told.get("code", "")) if isinstance(told, dict) else "")
         return value if isinstance(value, dict) else {}
