@@ -101,9 +101,9 @@ def start_litellm(
         "PORTAL_SPOOL_DIR": str(spool),
         "PORTAL_INSTANCE": "litellm-test",
     }
-    arguments = [str(program), "--config", str(config or ADAPTER / "portal_litellm" / "proxy_config.yaml")]
+    arguments = ["--config", str(config or ADAPTER / "portal_litellm" / "proxy_config.yaml")]
     arguments += ["--host", "127.0.0.1", "--port", str(port), "--num_workers", str(workers)]
-    return start(arguments, port, "/health/liveliness", START_SECONDS, is_program=True, **{**named, **environment})
+    return start(arguments, port, "/health/liveliness", START_SECONDS, (str(program),), **{**named, **environment})
 
 
 def wait_for_models(server: Server, clear: str, name: str) -> None:
