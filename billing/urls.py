@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("calls/", calls.call_list, name="call_list"),
     path("calls/<str:request_id>/", calls.call_detail, name="call_detail"),
+    path("calls/<str:request_id>/repeats/", calls.call_repeats, name="call_repeats"),
     path("usage/", usage.usage, name="usage"),
     path("billing/", money.billing, name="billing"),
     path("billing/explained/", explanation.balance_explained, name="balance_explained"),

@@ -53,6 +53,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("alert_list", _("Alerts"), "bell", family=("alert_",)),
             Link("error_map", _("Errors"), "triangle-alert"),
             Link("team_list", _("Team"), "users", family=("team_",)),
+            Link("trial_list", _("Trial lists"), "list", family=("trial_",)),
         ],
     ),
     (
@@ -131,7 +132,7 @@ def rail_for(request: HttpRequest) -> list[dict[str, object]]:
 
 def _is_meant(link: Link, user: User) -> bool:
     """Teams are shown to who is in one or may make one; every other link to everybody with its right."""
-    return link.stem != "team_list" or may(user, "teams.manage") or user.memberships.exists()
+    return link.stem not in ("team_list", "trial_list") or may(user, "teams.manage") or user.memberships.exists()
 
 
 def _is_current(link: Link, here: str) -> bool:

@@ -15,18 +15,20 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M"
 
 class AccessForm(NoKeysMixin, forms.Form):
     key = forms.CharField(
-        label=_("Key"), max_length=191, help_text=_("Its last four characters, its name or its number. Never the key itself.")
+        label=_("Key"), max_length=191, widget=forms.TextInput(attrs={"placeholder": _("tail, name or number")})
     )
-    model = forms.CharField(label=_("Model"), max_length=255, help_text=_("As the client names it."))
+    model = forms.CharField(label=_("Model"), max_length=255)
     address = forms.CharField(
-        label=_("Network address"), max_length=64, required=False, help_text=_("Empty: one of the key's own networks.")
+        label=_("Network address"),
+        max_length=64,
+        required=False,
+        widget=forms.TextInput(attrs={"placeholder": _("any of the key's own")}),
     )
     at = forms.DateTimeField(
         label=_("Time"),
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=TIME_FORMAT),
         input_formats=[TIME_FORMAT, "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
-        help_text=_("Empty: now, balance and limits included."),
     )
     path = forms.ChoiceField(
         label=_("Address called"), required=False, choices=[(path, path) for path in ENDPOINTS], initial=CHAT.path
@@ -36,7 +38,7 @@ class AccessForm(NoKeysMixin, forms.Form):
         required=False,
         min_value=0,
         max_value=10_000_000,
-        help_text=_("Empty: the client names none."),
+        widget=forms.NumberInput(attrs={"placeholder": _("not named")}),
     )
 
     def clean_address(self) -> str:

@@ -20,9 +20,7 @@ class BorrowedKeyForm(forms.Form):
 
 
 class ProofForm(BorrowedKeyForm):
-    with_called_names = forms.BooleanField(
-        label=_("Names called in the last 30 days too"), required=False, help_text=_("Not only those of the name map.")
-    )
+    with_called_names = forms.BooleanField(label=_("Names called in the last 30 days too"), required=False)
 
 
 class FeaturesForm(NoKeysMixin, forms.Form):

@@ -290,6 +290,7 @@ from gateway.models_rollout import (  # noqa: E402
     ProofResult,
     ProofRun,
 )
+from gateway.models_trials import TrialItem, TrialList  # noqa: E402
 
 __all__ = [
     "AccessCheck",
@@ -311,5 +312,7 @@ __all__ = [
     "ProofResult",
     "ProofRun",
     "RelayInstance",
+    "TrialItem",
+    "TrialList",
     "UpstreamHealth",
 ]

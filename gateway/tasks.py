@@ -4,7 +4,7 @@ import uuid
 
 from celery import shared_task
 
-from gateway.services import checks, proofs, tasks
+from gateway.services import checks, proofs, tasks, trial_lists
 
 ROUNDS = 10
 
@@ -33,3 +33,9 @@ def check_tasks_task() -> None:
 def keep_task_holds_task() -> None:
     """Keep the money of open videos held."""
     tasks.keep_holds()
+
+
+@shared_task(name="gateway.tasks.run_trial_task", ignore_result=True, time_limit=900)
+def run_trial_task(team_id: int) -> None:
+    """Make the calls of a project's trial list."""
+    trial_lists.run_checks(team_id)

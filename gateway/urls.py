@@ -12,6 +12,7 @@ from gateway import (
     views_routes,
     views_tasks,
     views_templates,
+    views_trials,
 )
 from gateway.conventions.urls import urlpatterns as conventions
 
@@ -29,6 +30,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("set-up/check/", views_checks.access_check_start, name="access_check_start"),
     path("set-up/check/<uuid:check_id>/", views_checks.access_check, name="access_check"),
     path("set-up/check/<uuid:check_id>/result/", views_checks.access_check_result, name="access_check_result"),
+    path("trials/", views_trials.trial_list, name="trial_list"),
+    path("trials/<int:team_id>/", views_trials.trial_detail, name="trial_detail"),
+    path("trials/<int:team_id>/progress/", views_trials.trial_progress, name="trial_progress"),
+    path("trials/<int:team_id>/production/", views_trials.trial_production, name="trial_production"),
+    path("trials/<int:team_id>/reopen/", views_trials.trial_reopen, name="trial_reopen"),
     path("proofs/", views_proofs.proof_list, name="proof_list"),
     path("proofs/features/", views_proofs.proof_features, name="proof_features"),
     path("proofs/<uuid:run_id>/", views_proofs.proof_run, name="proof_run"),

@@ -21,6 +21,7 @@ from billing.forms import FindForm
 from billing.models import RequestLog
 from billing.selectors import call_detail, calls_for
 from billing.selectors.calls import refunds_of_call
+from billing.selectors.repeats import fold, repeats_among
 from billing.views.calls import chips, price_lines, steps_of
 from config.foundation.clock import now
 from gateway.contract.endpoints import ENDPOINTS
@@ -94,7 +95,7 @@ def find(request: Asked) -> HttpResponse:
     # A name that is nobody's must find nothing, not everybody's calls.
     if is_asked and (person or not data.get("person")):
         page = calls_for(request.user, form.filters(person.pk if person else None), before=request.GET.get("before") or None)
-        context |= {"rows": page.rows, "older": page.next_before}
+        context |= {"rows": fold(page.rows), "older": page.next_before}
     return render(request, "gateway/find.html", context)
 
 
@@ -123,6 +124,7 @@ def find_call(request: Asked, request_id: str) -> HttpResponse:
         "may_see_key": may(request.user, "keys.view"),
         "may_see_route": may(request.user, "calls.inner_route"),
         "paid_by": paid_by(call, key),
+        "repeat": repeats_among([call]).get(call.id),
     }
     return render(request, "gateway/find_call.html", context)
 

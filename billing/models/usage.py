@@ -77,6 +77,8 @@ class RequestLog(models.Model):
     price_version_id = models.BigIntegerField(_("price version id"), null=True)
     # The arithmetic of the charge as figures: see billing.pricing.Quote.explain().
     price_detail = models.JSONField(default=dict)
+    # Tells the same call of one key again (gateway.relay.repeats); empty for imported rows. No text can be read from it.
+    body_digest = models.BigIntegerField(null=True, blank=True, editable=False)
     # Inner route: operators only. [{"upstream": id, "status": n, "ms": n, "error": class}]
     attempts = models.JSONField(default=list)
     client_family = models.CharField(_("client"), max_length=32, blank=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -19,6 +19,7 @@ from billing.models import CallRefund, RequestLog
 from billing.selectors import CallFilters, calls_for
 from billing.selectors import call_detail as call_seen_by
 from billing.selectors.calls import refunds_of_call
+from billing.selectors.repeats import fold, repeat_of, repeats_among
 from billing.views.home import Asked
 from config.foundation.errors import NotFound
 from config.foundation.money import decimal_usd
@@ -43,11 +44,30 @@ def call_list(request: Asked) -> HttpResponseBase:
     context = {
         "form": form,
         "chips": chips(form),
-        "rows": page.rows,
+        "rows": fold(page.rows),
         "older": page.next_before,
         "before": request.GET.get("before", ""),
     }
     return render(request, "billing/call_list.html", context)
+
+
+@login_required
+@require_safe
+def call_repeats(request: Asked, request_id: str) -> HttpResponse:
+    """One case: the same call again and again, each with its own line."""
+    found = repeat_of(request.user, request_id)
+    if found is None:
+        return redirect("call_detail", request_id)
+    case, rows = found
+    is_staff = may(request.user, "calls.search")
+    context = {
+        "case": case,
+        "rows": rows,
+        "call": rows[0],
+        "target": "find_call" if is_staff else "call_detail",
+        "is_staff": is_staff,
+    }
+    return render(request, "billing/call_repeats.html", context)
 
 
 @login_required
@@ -64,6 +84,7 @@ def call_detail(request: Asked, request_id: str) -> HttpResponse:
         "lines": price_lines(call),
         "steps": steps_of(call, refunds),
         "refunds": refunds,
+        "repeat": repeats_among([call]).get(call.id),
     }
     return render(request, "billing/call_detail.html", context)
 

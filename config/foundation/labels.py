@@ -112,6 +112,10 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "why a call is refused, for those who are asked",
         ),
     ),
+    "trial": _fields(customer=("team_id kind state check_state produced_at items", "members know how far their project is")),
+    "trial_item": _fields(
+        customer=("code state cause error_code request_id checked_at", "what a check has shown of one's own project")
+    ),
     "access_record": _fields(support=("kind id name url changed_at", "where the rule stands")),
     "key_limit": _fields(customer=("limit spent held", "the owner's own allowance")),
     "limit": _fields(

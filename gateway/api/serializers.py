@@ -5,6 +5,7 @@ from rest_framework import serializers
 from config.foundation.api_base import InSerializer, OutSerializer, UsdOut
 from config.foundation.labels import Label
 from gateway.contract.endpoints import CHAT, ENDPOINTS
+from gateway.models import TrialItem, TrialList
 
 
 class AccessIn(InSerializer):
@@ -16,6 +17,48 @@ class AccessIn(InSerializer):
     at = serializers.DateTimeField(required=False, default=None, allow_null=True)
     path = serializers.ChoiceField([(path, path) for path in ENDPOINTS], required=False, default=CHAT.path)
     max_tokens = serializers.IntegerField(required=False, default=None, allow_null=True, min_value=0, max_value=10_000_000)
+
+
+class TrialItemOut(OutSerializer):
+    """One thing to be shown; ``cause`` says why a check did not show it."""
+
+    labels_of = "trial_item"
+
+    code = serializers.ChoiceField(TrialItem.Code.choices)
+    state = serializers.ChoiceField(TrialItem.State.choices)
+    cause = serializers.CharField(allow_blank=True)
+    error_code = serializers.CharField(allow_blank=True)
+    request_id = serializers.CharField(allow_blank=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+
+class TrialOut(OutSerializer):
+    """A project on trial, or in production since ``produced_at``."""
+
+    labels_of = "trial"
+
+    team_id = serializers.IntegerField()
+    kind = serializers.ChoiceField(TrialList.Kind.choices)
+    state = serializers.ChoiceField(TrialList.State.choices)
+    check_state = serializers.ChoiceField(TrialList.Check.choices)
+    produced_at = serializers.DateTimeField(allow_null=True)
+    items = TrialItemOut(source="items.all", many=True)
+
+
+class TrialIn(InSerializer):
+    team_id = serializers.IntegerField(min_value=1)
+    kind = serializers.ChoiceField(TrialList.Kind.choices)
+
+
+class TrialCheckIn(InSerializer):
+    key_id = serializers.IntegerField(min_value=1)
+    model = serializers.CharField(max_length=255)
+    resolution = serializers.CharField(max_length=16, default="1024x1024")
+    wide_size = serializers.CharField(max_length=16, default="1536x1024")
+
+
+class TrialReasonIn(InSerializer):
+    reason = serializers.CharField(max_length=500, allow_blank=True, default="")
 
 
 class AccessRecordOut(OutSerializer):

@@ -4,11 +4,12 @@ from django.urls import URLPattern, URLResolver
 from rest_framework.routers import SimpleRouter
 
 from gateway.api.task_views import TaskTemplateViewSet, TaskViewSet
-from gateway.api.views import AccessViewSet
+from gateway.api.views import AccessViewSet, TrialViewSet
 
 router = SimpleRouter()
 router.register("access", AccessViewSet, basename="api_access")
 router.register("tasks", TaskViewSet, basename="api_task")
 router.register("task-templates", TaskTemplateViewSet, basename="api_task_template")
+router.register("trials", TrialViewSet, basename="api_trial")
 
 urlpatterns: list[URLPattern | URLResolver] = [*router.urls]

@@ -41,6 +41,7 @@ from gateway.relay.models_list import answer_models  # noqa: E402
 from gateway.relay.options import options  # noqa: E402
 from gateway.relay.portal import hand_over, is_portals  # noqa: E402
 from gateway.relay.pricing import token_estimate  # noqa: E402
+from gateway.relay.repeats import note_body  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
 
@@ -214,6 +215,7 @@ async def _to_new_entry(
     call.is_stream = call.spec.streams and (call.body.get("stream") is True or call.body.get("stream_format") == "sse")
     ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None, call.spec.protocol)
     call.decision = resolve(snapshot, view, ask, now())
+    note_body(call, view.id)
     denial = call.decision.denial
     if denial is None or denial.code == "model_unavailable":
         call.possible_fallback = (
@@ -302,8 +304,9 @@ async def _to_old_entry(
         await runtime.refuse(call, exchange, call.decision.denial)
         return
     runtime.last_use.note(view.id)
-    call.body = parsed or {}
+    call.body, call.size = parsed or {}, len(raw)
     runtime.features.note(call, is_here=False)
+    note_body(call, view.id)
     call.body = {}
     sent_path = exchange.scope.get("raw_path") or quote(exchange.scope["path"]).encode()
     target = sent_path.partition(b"?")[0].decode("latin-1").removeprefix("/api" if path != exchange.scope["path"] else "")

@@ -53,6 +53,8 @@ class Call:
     # The lease the call draws on; None: the call has a hold of its own, or needs none.
     loan: Loan | None = field(default=None, repr=False)
     served_model: str = ""
+    # gateway.relay.repeats: tells the same call again.
+    body_digest: int | None = None
     first_token_ms: int | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     is_settled: bool = False
@@ -228,6 +230,7 @@ class Call:
             **tokens.log_columns(),
             "price_detail": price_detail,
             "attempts": self.attempts,
+            "body_digest": self.body_digest,
         }
         if self.spec.modality != "text" or tokens.audio_input or tokens.audio_output:
             log |= tokens.unit_columns(self.spec.modality)

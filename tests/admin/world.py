@@ -32,7 +32,7 @@ from billing.models import (
 )
 from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
-from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance
+from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance, TrialItem, TrialList
 from gateway.services.planes import create_plane
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
@@ -76,6 +76,8 @@ def _people(tag: str, world: World, customer: User) -> None:
     admin = world.people[Role.ADMIN]
     team = teams.create_team(actor=admin, name=f"Team {tag}", code=f"team-{tag}", owner=customer)
     teams.add_member(actor=admin, group=team, person=world.people[Role.USER])
+    trial = TrialList.objects.create(team=team, kind="text")
+    TrialItem.objects.create(trial=trial, code="base_url")
     invitation = invitations.invite(actor=admin, email=f"new-{tag}@example.org")
     world.things |= {
         "group": team,

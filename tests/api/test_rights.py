@@ -58,6 +58,12 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST name-map/": (MANAGERS, NOBODY),
     "GET name-map/versions/": (MANAGERS, NOBODY),
     "GET name-map/csv/": (MANAGERS, NOBODY),
+    "GET trials/": (EVERYBODY, NOBODY),
+    "POST trials/": (MANAGERS, NOBODY),
+    "GET trials/{trial}/": (MANAGERS | {Role.USER}, {SUPPORT, FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "POST trials/{trial}/checks/": (MANAGERS, {SUPPORT, FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "POST trials/{trial}/production/": (MANAGERS, NOBODY),
+    "POST trials/{trial}/reopen/": (MANAGERS, NOBODY),
     "POST access/explain/": ({ADMIN, OPS, SUPPORT}, NOBODY),
     "GET keys/": (EVERYBODY, NOBODY),
     "POST keys/": (EVERYBODY, NOBODY),
@@ -122,6 +128,7 @@ BODIES = {
     "POST groups/{group}/members/": {"user_id": 0},
     "PATCH groups/{group}/members/{person}/": {"team_role": "member"},
     "PATCH keys/{key}/": {"name": "other"},
+    "POST trials/{trial}/checks/": {"key_id": 1, "model": "m"},
     "PUT keys/{key}/limit/": {"limit": "1.5"},
     "POST approvals/{approval}/refuse/": {"note": "no"},
 }
@@ -133,6 +140,7 @@ def addresses(world: World) -> dict[str, str]:
     return {
         **{name: str(pk) for name, pk in numbers.items()},
         "person": str(things["customer"].pk),
+        "trial": str(things["group"].pk),
         "batch": str(things["code_batch"].pk),
         "approval": str(things["approval"].pk),
         "entry": str(things["ledger_entry"].pk),

@@ -1,11 +1,17 @@
 """What the pages of moving step by step need beside the world of ``test_pictures``, and those pages."""
 
+from datetime import timedelta
+
 from accounts.models import User
+from accounts.services import teams
+from billing.models import RequestLog
 from config.foundation.clock import now
+from config.foundation.ids import uuid7
 from gateway.models import ProofResult, ProofRun
 from gateway.services.proofs import say_features
+from gateway.services.trial_lists import open_trial
 from keys.services import issue_key
-from tests.pages.conftest import World
+from tests.pages.conftest import World, one_call
 
 # picture, who looks, address
 PAGES = [
@@ -15,12 +21,38 @@ PAGES = [
     ("proofs", "root", "/proofs/"),
     ("proof", "root", "/proofs/{proof}/"),
     ("proof-features", "root", "/proofs/features/?name=gpt-4o"),
+    ("trials", "root", "/trials/"),
+    ("trial", "root", "/trials/{trial}/"),
+    ("trial-production", "root", "/trials/{trial}/production/"),
+    ("calls-repeated", "alice", "/calls/?period=1"),
+    ("call-repeats", "alice", "/calls/{repeat}/repeats/"),
+    ("find-repeated", "sue", "/find/?person=alice&period=1&as=person"),
 ]
 
 
 def rollout_of(world: World) -> dict[str, str]:
     """What the addresses of PAGES name."""
-    return {"proof": _proof(world)}
+    return {"proof": _proof(world), "trial": _trial(), "repeat": _repeats(world)}
+
+
+def _trial() -> str:
+    """A project half way: shown, not shown with its cause, and open."""
+    root = User.objects.get(username="root")
+    team = teams.create_team(actor=root, name="Poster workshop", code="posters", owner=root)
+    trial = open_trial(actor=root, team=team, kind="creative")
+    issue_key(actor=root, team=team, name="poster trials", purpose="test")
+    passed = {"state": "passed", "checked_at": now(), "request_id": uuid7().hex}
+    trial.items.filter(code__in=("prompt", "download")).update(**passed)
+    trial.items.filter(code="ratio").update(state="failed", cause="refused", error_code="invalid_size", checked_at=now())
+    return str(trial.pk)
+
+
+def _repeats(world: World) -> str:
+    """Seven same calls in three minutes, the last one without a result."""
+    calls = [one_call(world.alice, world.key, at=now() - timedelta(seconds=30 * n)) for n in range(7)]
+    RequestLog.objects.filter(id__in=calls).update(body_digest=41)
+    RequestLog.objects.filter(id=calls[0]).update(outcome="timeout", cost_nano=0, http_status=504)
+    return str(calls[0].hex)
 
 
 def _proof(world: World) -> str:

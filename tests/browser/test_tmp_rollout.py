@@ -1,0 +1,11 @@
+from tests.browser import rollout
+from tests.browser import test_pictures as tp
+from tests.browser.test_pictures import chromium, places, test_every_page_is_whole  # noqa
+
+tp.PAGES = [
+    p
+    for p in rollout.PAGES
+    if p[0]
+    in ("trials", "trial", "trial-production", "calls-repeated", "call-repeats", "find-repeated", "access-refused", "proofs")
+]
+pytestmark = tp.pytestmark
