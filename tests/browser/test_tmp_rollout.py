@@ -1,6 +1,7 @@
 from tests.browser import rollout
 from tests.browser import test_pictures as tp
 from tests.browser.test_pictures import chromium, places, test_every_page_is_whole  # noqa
+<<<<<<< HEAD
 
 tp.PAGES = [
     p
@@ -8,4 +9,7 @@ tp.PAGES = [
     if p[0]
     in ("trials", "trial", "trial-production", "calls-repeated", "call-repeats", "find-repeated", "access-refused", "proofs")
 ]
+=======
+tp.PAGES = [p for p in rollout.PAGES if p[0] in ("trials","trial","trial-production","calls-repeated","call-repeats","find-repeated","access-refused","proofs")]
+>>>>>>> 7aaeb12 (Decisions on confirmations and repeats)
 pytestmark = tp.pytestmark

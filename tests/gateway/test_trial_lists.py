@@ -160,8 +160,9 @@ def test_R009_who_opens_checks_and_decides(ops: User, client: Client) -> None:
         open_trial(actor=owner, team=team, kind="text")
     with pytest.raises(InvalidInput):
         open_trial(actor=ops, team=team, kind="music")
+    class_of = Group.objects.create(code="class", name="Class", kind=Group.Kind.PRICE_CLASS)
     with pytest.raises(InvalidInput):
-        open_trial(actor=ops, team=Group.objects.create(code="class", name="Class"), kind="text")
+        open_trial(actor=ops, team=class_of, kind="text")
     assert not TrialList.objects.exists()
     client.force_login(ops, backend=BACKEND)
     assert client.post("/trials/", {"team": team.pk, "kind": "creative"}).status_code == 302
