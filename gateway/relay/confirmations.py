@@ -1,9 +1,12 @@
 """Reads the keys the portal asks to be confirmed into the cache, and says of each what is held: the handshake before a wave.
 
-Outside of any call. A look at one small table every two seconds; the rest only when something was asked or keys changed.
+Outside of any call. A look at one small table every two seconds; the rest only when something was asked, or when keys have
+changed since, and that not more often than every quarter of a minute.
 """
 
+import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -17,6 +20,8 @@ from gateway.relay.key_cache import KeyCache
 from keys.secrets import pepper_numbers
 
 EVERY_SECONDS = 2.0
+AGAIN_SECONDS = 15.0
+AT_ONCE = 200
 ASKED_SQL = "SELECT count(*), max(asked_at)::text FROM gateway_keywatch"
 # Keys without a living secret come with empty columns: they are answered too.
 WATCHED_SQL = """
@@ -39,19 +44,22 @@ class Confirmations:
     def __init__(self, relay: str, keys: KeyCache, version: Callable[[], int]) -> None:
         self._relay, self._keys, self._version = relay, keys, version
         self._line = Line()
-        self._said: tuple[object, ...] = ()
+        self._asked: tuple[object, ...] = ()
+        self._generation = -1
+        self._said_at = 0.0
 
     async def look(self) -> None:
         with contextlib.suppress(DatabaseGone, psycopg.Error):
             count, asked_at = (await self._line.run(ASKED_SQL, ()))[0]
             # Read before the keys are: a change that comes meanwhile makes another round.
-            state = (count, asked_at, self._keys.generation)
-            if not count or state == self._said:
+            asked, generation = (count, asked_at), self._keys.generation
+            is_changed = generation != self._generation and time.monotonic() - self._said_at >= AGAIN_SECONDS
+            if not count or (asked == self._asked and not is_changed):
                 return
             said = await self._held()
             version = self._version()
             await self._line.run(SAY_SQL, {"relay": self._relay, "version": version, "said": orjson.dumps(said).decode()})
-            self._said = state
+            self._asked, self._generation, self._said_at = asked, generation, time.monotonic()
 
     async def _held(self) -> list[tuple[int, str, str]]:
         rows = await self._line.run(WATCHED_SQL, ())
@@ -62,13 +70,14 @@ class Confirmations:
             digests[key_id] += [bytes(digest)] if digest is not None else []
             if digest is not None and pepper not in peppers:
                 strange.add(key_id)
+        wanted = [digest for found in digests.values() for digest in found]
+        held: dict[bytes, KeyView | None] = {}
+        for start in range(0, len(wanted), AT_ONCE):
+            part = wanted[start : start + AT_ONCE]
+            held.update(zip(part, await asyncio.gather(*map(self._keys.hold, part)), strict=True))
         said = []
         for key_id, found in digests.items():
-            views: dict[bytes, KeyView] = {}
-            for digest in found:
-                view = await self._keys.hold(digest)
-                if view is not None and view.id == key_id:
-                    views[digest] = view
+            views = {digest: view for digest in found if (view := held[digest]) is not None and view.id == key_id}
             withheld = "unknown_pepper" if key_id in strange else "" if views and len(views) == len(found) else "no_secret"
             said.append((key_id, "" if withheld else fingerprint_of(views), withheld))
         return said

@@ -27,6 +27,7 @@ from keys.models import AccessPolicy, TeamPolicy
 from keys.secrets import generate
 from keys.selectors import key_for
 from keys.services_policy import set_team_money
+from models_catalog.selectors import current_name_map
 
 RIGHT = "teams.manage"
 SILENCE = timedelta(minutes=3)
@@ -222,9 +223,10 @@ def _answered(trial: Trial, name: str) -> Finding:
     """The model's answer, and that no other one gave it."""
     if trial.cause or not trial.request_id:
         return _of(trial)
-    row = RequestLog.objects.filter(pk=uuid.UUID(trial.request_id)).values_list("billed_model", flat=True).first() or name
-    answered, expected = served_by(trial.request_id, row)
-    is_same = same_model(answered or trial.answered_as, {expected, row, name})
+    mapped = current_name_map().filter(old_name=name, callable_model__isnull=False)
+    called = mapped.values_list("callable_model__name", flat=True).first() or name
+    answered, expected = served_by(trial.request_id, called)
+    is_same = same_model(answered or trial.answered_as, {expected, called})
     return ("" if is_same else "another-model", "", trial.request_id)
 
 
