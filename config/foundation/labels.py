@@ -112,6 +112,18 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "why a call is refused, for those who are asked",
         ),
     ),
+    "proof": _fields(
+        support=(
+            "id state map_version created_at ended_at total_count green_count red_count",
+            "whether the names of the map work",
+        )
+    ),
+    "proof_result": _fields(
+        support=(
+            "name called_name feature state cause http_status error_code answered_as request_id",
+            "which name does not work, and why",
+        )
+    ),
     "trial": _fields(customer=("team_id kind state check_state produced_at items", "members know how far their project is")),
     "trial_item": _fields(
         customer=("code state cause error_code request_id checked_at", "what a check has shown of one's own project")

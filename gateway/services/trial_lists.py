@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import orjson
@@ -283,7 +284,7 @@ def _ratio(size: str) -> float | None:
     return int(width) / int(height) if int(width) and int(height) else None
 
 
-def _json(answer: httpx.Response) -> dict[str, object] | None:
+def _json(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         found = orjson.loads(answer.content)
     except orjson.JSONDecodeError:

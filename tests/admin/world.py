@@ -32,7 +32,7 @@ from billing.models import (
 )
 from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
-from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance, TrialItem, TrialList
+from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, ProofRun, RelayInstance, TrialItem, TrialList
 from gateway.services.planes import create_plane
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
@@ -124,6 +124,7 @@ def _keys(tag: str, world: World, customer: User) -> None:
     world.things["limit"] = set_key_limit(actor=None, key=key, limit_nano=5_000_000_000)
     world.secrets += [clear, clear.removeprefix("sk-"), secret]
     world.things["key"] = ApiKey.objects.get(pk=key.pk)
+    world.things["proof"] = ProofRun.objects.create(started_by=world.people[Role.OPS], key=key, state="done")
 
 
 def _prices(tag: str, world: World) -> None:

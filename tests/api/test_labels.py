@@ -14,7 +14,11 @@ for app in APPS:
     import_module(f"{app}.api.serializers")
 import_module("billing.api.desk_serializers")
 import_module("billing.api.limits")
+<<<<<<< HEAD
 import_module("gateway.planes.api.serializers")
+=======
+import_module("gateway.api.proof_views")
+>>>>>>> 1a0a88c (Proofs of names over the API)
 
 
 def all_out(parent: type[OutSerializer] = OutSerializer) -> Iterator[type[OutSerializer]]:

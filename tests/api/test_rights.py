@@ -58,6 +58,11 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST name-map/": (MANAGERS, NOBODY),
     "GET name-map/versions/": (MANAGERS, NOBODY),
     "GET name-map/csv/": (MANAGERS, NOBODY),
+    "GET proofs/": (PEOPLE, NOBODY),
+    "POST proofs/": (MANAGERS, NOBODY),
+    "GET proofs/{proof}/": (PEOPLE, NOBODY),
+    "GET proofs/{proof}/results/": (PEOPLE, NOBODY),
+    "POST proofs/{proof}/stop/": (MANAGERS, NOBODY),
     "GET trials/": (EVERYBODY, NOBODY),
     "POST trials/": (MANAGERS, NOBODY),
     "GET trials/{trial}/": (MANAGERS | {Role.USER}, {SUPPORT, FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
@@ -141,6 +146,7 @@ def addresses(world: World) -> dict[str, str]:
         **{name: str(pk) for name, pk in numbers.items()},
         "person": str(things["customer"].pk),
         "trial": str(things["group"].pk),
+        "proof": str(things["proof"].pk),
         "batch": str(things["code_batch"].pk),
         "approval": str(things["approval"].pk),
         "entry": str(things["ledger_entry"].pk),
@@ -179,6 +185,8 @@ def test_operations_by_role(world: World, caller: Callable[[str], APIClient], ro
         body = dict(BODIES.get(operation, {}))
         if "user_id" in body:
             body["user_id"] = world.people[Role.DEVELOPER].pk
+        if "key_id" in body:
+            body["key_id"] = world.things["key"].pk
         with transaction.atomic():
             answer = client.generic(method, "/api/portal/" + path.format(**where), _json(body), "application/json")
             transaction.set_rollback(True)
