@@ -35,6 +35,7 @@ SPECTACULAR_SETTINGS = {
         "SourceKindEnum": "migrations_center.models.Source.Kind",
         "ImportRunStateEnum": "migrations_center.models.ImportRun.State",
         "ImportIssueKindEnum": "migrations_center.models.ImportIssue.Kind",
+        "TrialKindEnum": "gateway.models_trials.TrialList.Kind",
         "WaveStateEnum": "migrations_center.models.Wave.State",
         "WaveMemberStateEnum": "migrations_center.models.WaveMember.State",
         "CodeStateEnum": "billing.models.RedemptionCode.State",

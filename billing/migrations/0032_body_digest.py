@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0030_task_hooks'),
+        ('billing', '0031_leases'),
     ]
 
     operations = [
