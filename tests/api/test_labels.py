@@ -12,20 +12,10 @@ from config.foundation.labels import LABELS, Label, LabelError, check
 
 APPS = ("accounts", "models_catalog", "keys", "billing", "gateway", "migrations_center")
 for app in APPS:
-<<<<<<< HEAD
-    import_module(f"{app}.api.serializers")
-import_module("billing.api.desk_serializers")
-import_module("billing.api.limits")
-<<<<<<< HEAD
-import_module("gateway.planes.api.serializers")
-=======
-import_module("gateway.api.proof_views")
->>>>>>> 1a0a88c (Proofs of names over the API)
-=======
     # Serializers may stand in any module of an app's API.
     for module in iter_modules(import_module(f"{app}.api").__path__):
         import_module(f"{app}.api.{module.name}")
->>>>>>> 2809f41 (Migration after the leases'; every module of an API is looked at for labels)
+import_module("gateway.planes.api.serializers")
 
 
 def all_out(parent: type[OutSerializer] = OutSerializer) -> Iterator[type[OutSerializer]]:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0031_leases'),
+        ('billing', "0035_disputes"),
     ]
 
     operations = [

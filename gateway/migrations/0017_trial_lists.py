@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_field_words'),
-        ('gateway', '0014_media_tasks'),
+        ('gateway', '0016_key_changes'),
         ('keys', '0006_paused'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
