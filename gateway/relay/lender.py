@@ -66,6 +66,10 @@ class Loan:
     def free(self) -> int:
         return self.granted - self.spent - self.promised
 
+    @property
+    def is_idle(self) -> bool:
+        return not self.calls and time.monotonic() - self.used_at > IDLE_SECONDS
+
     def take(self, amount: int) -> None:
         self.promised += amount
         self.calls += 1
@@ -77,6 +81,7 @@ class Loan:
         self.spent += min(cost, amount)
         self.calls -= 1
         self.unwritten += 1
+        self.used_at = time.monotonic()
 
     def undo(self, amount: int) -> None:
         """A call that was promised ``amount`` did not begin."""
@@ -167,10 +172,16 @@ class Lender:
 
     async def tidy(self) -> None:
         """Every second: give back what is idle or was called back, forget refusals that are old."""
+        idle = [loan for loan in self._loans.values() if loan.is_idle]
+        if idle:
+            # What cannot be given back now may be all there is until the database comes back.
+            with contextlib.suppress(DatabaseGone):
+                await self._line.run("SELECT 1", ())
+                for loan in idle:
+                    loan.is_stopped = loan.is_stopped or loan.is_idle
         moment = time.monotonic()
         for payer, loan in [*self._loans.items()]:
-            is_idle = not loan.calls and moment - loan.used_at > IDLE_SECONDS
-            if loan.is_stopped or is_idle or moment >= loan.draw_until:
+            if loan.is_stopped or moment >= loan.draw_until:
                 self._ending.add(self._loans.pop(payer))
         self._refused = {payer: until for payer, until in self._refused.items() if until > moment}
         await self._give_back_ended()

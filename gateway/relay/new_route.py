@@ -104,7 +104,7 @@ async def _lent(runtime: "Runtime", call: Call, amount: int) -> bool:
     loan = await runtime.lender.admit(call.decision.key, amount)
     if loan is None:
         return False
-    if not runtime.spool.opened(call.request_id, call.open_line(loan, amount)):
+    if not runtime.spool.opened(call.request_id, lambda: call.open_line(loan, amount)):
         loan.undo(amount)
         raise DatabaseGone("the spool cannot be written")
     call.loan, call.held_nano = loan, amount

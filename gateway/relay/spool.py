@@ -4,9 +4,9 @@ Each process has files of its own in ``<RELAY_STATE_DIR>/spool``: a lock file th
 segments of lines. A write of the operating system survives ``kill -9``; the disk is told to keep it (``fsync``) every
 ``RELAY_SPOOL_SYNC_MS``. What a process that is gone left behind is sent by the next one that looks (``gateway.relay.replay``).
 
-A line is one letter and a JSON object: ``E`` the end of a call as ``billing_record`` takes it, ``O`` a call that began on a
-lease. A segment is removed once nothing in it is needed any more. It holds what the request log holds: no prompt, no answer,
-no secret.
+A line is one letter and a JSON object: ``E`` the end of a call as ``billing_record`` takes it, ``O`` a call on a lease that
+runs for longer than ``RELAY_SPOOL_SYNC_MS``. A segment is removed once nothing in it is needed any more. It holds what the
+request log holds: no prompt, no answer, no secret.
 """
 
 import fcntl
@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -45,6 +46,8 @@ class Spool:
         self._needed: dict[int, int] = {}
         self._lines: dict[UUID, list[int]] = {}
         self._unwritten: dict[UUID, bytes] = {}
+        # Calls that began and are not written yet: most end before they need to be.
+        self._begun: dict[UUID, Callable[[], bytes]] = {}
         self._is_torn = False
         self._is_dirty = False
         self._retired: list[int] = []
@@ -84,18 +87,30 @@ class Spool:
         """Calls with something on the disk that PostgreSQL does not have yet."""
         return len(self._lines)
 
-    def opened(self, call: UUID, line: bytes) -> bool:
-        """A call begins on a lease; False when that cannot be written, and so the call may not begin."""
+    def opened(self, call: UUID, line: Callable[[], bytes]) -> bool:
+        """A call begins on a lease, and is written by the next ``keep_begun`` if it still runs then; False when nothing can be
+        written, and so the call may not begin."""
         if self.error:
             return False
-        self._append(call, OPEN + line)
-        if self.error:
-            self._unwritten.pop(call, None)
-            return False
+        self._begun[call] = line
         return True
+
+    def keep_begun(self) -> None:
+        """Write the calls that run, all at once."""
+        if self.error or not self._begun:
+            return
+        try:
+            self._write(b"\n".join(OPEN + line() for line in self._begun.values()))
+        except OSError as error:
+            self._failed(error)
+            return
+        for call in self._begun:
+            self._note(call)
+        self._begun.clear()
 
     def ended(self, call: UUID, line: bytes) -> None:
         """The end of a call; one that cannot be written now is tried again by ``repair``."""
+        self._begun.pop(call, None)
         self._append(call, END + line)
 
     def done(self, call: UUID) -> None:
@@ -133,9 +148,9 @@ class Spool:
                 self._write(line)
                 self._note(call)
                 del self._unwritten[call]
-            # The place may have come back without anything waiting.
-            if self._is_torn:
-                self._write(b"")
+            # An empty line, to see whether there is room again.
+            self._is_torn = True
+            self._write(b"")
         except OSError as error:
             self._failed(error)
             return

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -51,13 +52,18 @@ def test_a_line_is_on_the_disk_until_it_is_done(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     calls = [uuid7() for _n in range(3)]
     for call in calls:
-        assert spool.opened(call, orjson.dumps({"request_id": call}))
+        assert spool.opened(call, partial(orjson.dumps, {"request_id": call}))
+        spool.keep_begun()
         spool.ended(call, event(call, 5))
-    assert [line[:1] for line in lines_in(tmp_path)] == [b"O", b"E"] * 3
+    # One that ends before it is written as begun leaves its end only.
+    short = uuid7()
+    assert spool.opened(short, partial(orjson.dumps, {"request_id": short}))
+    spool.ended(short, event(short, 5))
+    spool.keep_begun()
+    assert [line[:1] for line in lines_in(tmp_path)] == [b"O", b"E"] * 3 + [b"E"]
     assert oct(next(tmp_path.glob("*.spool")).stat().st_mode)[-3:] == "600"
-    for call in calls:
+    for call in (*calls, short, uuid7()):
         spool.done(call)
-    spool.done(uuid7())
     assert spool.waiting == 0
     spool.close()
     assert [*tmp_path.iterdir()] == []
@@ -68,7 +74,8 @@ def test_full_segments_go_once_nothing_in_them_is_needed(tmp_path: Path, monkeyp
     monkeypatch.setattr("gateway.relay.spool.EMPTY_BYTES", 500)
     spool = spool_in(tmp_path)
     long_call = uuid7()
-    assert spool.opened(long_call, orjson.dumps({"request_id": long_call}))
+    assert spool.opened(long_call, partial(orjson.dumps, {"request_id": long_call}))
+    spool.keep_begun()
     for _n in range(100):
         call = uuid7()
         spool.ended(call, event(call, 5, client_family="x" * 100))
@@ -133,7 +140,9 @@ def test_what_is_sent_twice_counts_once_and_a_call_cut_off_costs_nothing(tmp_pat
     done, cut = uuid7(), uuid7()
     log = {"user_id": user.pk, "key_id": key.pk, "asked_model": "demo-chat"}
     for call in (done, cut):
-        spool.opened(call, orjson.dumps({"request_id": call, "lease_id": lease, "promised_nano": 30, "log": log}))
+        value = {"request_id": call, "lease_id": lease, "promised_nano": 30, "log": log}
+        spool.opened(call, partial(orjson.dumps, value))
+    spool.keep_begun()
     spool.ended(done, orjson.dumps(ledger.CallEvent(done, 20, True, "", {**log, "outcome": "ok"}, lease, 30)))
     spool.close()
     copies = {path: path.read_bytes() for path in tmp_path.glob("*.spool")}
@@ -215,8 +224,18 @@ def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world
     for canary in (*CANARIES, clear, "the demo upstream answers"):
         assert canary.encode() not in spooled
     ids = {UUID(answer.headers["x-request-id"]) for answer in answers}
-    with running(start_relay(RELAY_STATE_DIR=str(state), RELAY_NAME="heir")):
-        until(lambda: balance(person) == 5 * USD - 130 * (len(ids) + 2), 30)
+    with running(start_relay(RELAY_STATE_DIR=str(state), RELAY_NAME="heir")) as heir:
+        try:
+            until(lambda: balance(person) == 5 * USD - 130 * (len(ids) + 2), 30)
+        except AssertionError:
+            print(
+                heir.errors()[-3000:],
+                survey(state / "spool"),
+                5 * USD - balance(person),
+                len(ids),
+                [(r.outcome, r.cost_nano) for r in RequestLog.objects.filter(user_id=person.pk)],
+            )
+            raise
         until(lambda: not lines_in(state / "spool"), 10)
     rows = RequestLog.objects.filter(pk__in=ids)
     assert {(row.outcome, row.cost_nano) for row in rows} == {("ok", 130)}
