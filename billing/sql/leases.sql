@@ -7,8 +7,8 @@
 --
 -- Lock order: leases by id, holds by id, purses by id (ledger_reserve.sql).
 -- Answers of open: open, repeated, per_call (money is there, but not for a lease), no_balance, mismatch, refused.
--- Answers of renew: renewed, stopped (draw no more from it: a limit came, the purse was shut, or another purse comes first),
--- closed, unknown. Answers of close: closed, repeated, unknown.
+-- Answers of renew: renewed, stopped (draw no more from it: a limit came, the purse was shut, or another purse comes first; less
+-- may still be asked for), closed, unknown. Answers of close: closed, repeated, unknown.
 
 DROP FUNCTION IF EXISTS billing_lease_open(jsonb);
 DROP FUNCTION IF EXISTS billing_lease_renew(jsonb);
@@ -112,6 +112,7 @@ DECLARE
     room record;
     own record;
     change bigint;
+    is_over boolean;
 BEGIN
     PERFORM 1 FROM billing_lease x WHERE x.id IN (SELECT y.lease_id FROM jsonb_to_recordset(requests) AS y(lease_id uuid))
     ORDER BY x.id FOR NO KEY UPDATE;
@@ -139,15 +140,15 @@ BEGIN
               AND (b.user_id = l.user_id OR b.group_id = l.group_id) AND (b.priority, b.id) <= (a.priority, a.id)) x
         WHERE a.id = l.account_id;
         available_nano := room.available;
-        IF room.limited OR NOT own.is_spendable OR room.place < own.place THEN
-            status := 'stopped'; RETURN NEXT; CONTINUE;
-        END IF;
+        is_over := coalesce(room.limited OR NOT own.is_spendable OR room.place < own.place, false);
         change := GREATEST(r.granted_nano, l.spent_nano) - l.granted_nano;
         IF change > 0 THEN
-            change := CASE WHEN room.account = l.account_id THEN LEAST(change, room.most) ELSE 0 END;
+            change := CASE WHEN room.account = l.account_id AND NOT is_over THEN LEAST(change, room.most) ELSE 0 END;
         END IF;
-        draw_until := clock_timestamp() + make_interval(secs => r.draw_seconds);
-        expires_at := GREATEST(l.expires_at, draw_until + make_interval(secs => r.keep_seconds));
+        IF NOT is_over THEN
+            draw_until := clock_timestamp() + make_interval(secs => r.draw_seconds);
+            expires_at := GREATEST(l.expires_at, draw_until + make_interval(secs => r.keep_seconds));
+        END IF;
         granted_nano := l.granted_nano + change;
         UPDATE billing_lease x SET granted_nano = l.granted_nano + change, draw_until = billing_lease_renew.draw_until,
             expires_at = billing_lease_renew.expires_at
@@ -158,7 +159,7 @@ BEGIN
                     ELSE LEAST(-a.credit_limit_nano, a.balance_nano - a.held_nano - change) END
             WHERE a.id = l.account_id;
         END IF;
-        status := 'renewed'; available_nano := room.available - change;
+        status := CASE WHEN is_over THEN 'stopped' ELSE 'renewed' END; available_nano := room.available - change;
         RETURN NEXT;
     END LOOP;
 END $$;

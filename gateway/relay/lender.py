@@ -9,6 +9,7 @@ one by one. While the database is away calls go on for as long as the lease and 
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -99,6 +100,8 @@ class Lender:
         self._ending: set[Loan] = set()
         self._refused: dict[Payer, float] = {}
         self._asking: dict[Payer, asyncio.Task[None]] = {}
+        # How often each payer's leases were called back; None counts for all.
+        self._called_back: Counter[int | None] = Counter()
         self._opens: Batcher[LeaseRequest, LeaseResult] = Batcher(_open, lines=1, most=200)
         self._renewals: Batcher[LeaseRenewal, LeaseResult] = Batcher(_renew, lines=1, most=200)
         self._line = Line()
@@ -163,6 +166,7 @@ class Lender:
 
     def call_back(self, payer: int | None) -> None:
         """Something about the purses or limits of a payer changed (None: nobody knows of whom): no call draws on its lease."""
+        self._called_back[payer] += 1
         for one in [*self._loans]:
             if payer is None or one[0] == payer:
                 self._ending.add(self._loans.pop(one))
@@ -184,6 +188,13 @@ class Lender:
             if loan.is_stopped or moment >= loan.draw_until:
                 self._ending.add(self._loans.pop(payer))
         self._refused = {payer: until for payer, until in self._refused.items() if until > moment}
+        if not self._asking:
+            self._called_back.clear()
+        # Of the others only what is promised to their calls stays.
+        with contextlib.suppress(DatabaseGone):
+            for loan in [*self._ending]:
+                if loan.free > 0 and (loan.calls or loan.unwritten):
+                    await self._shrink(loan)
         await self._give_back_ended()
 
     def _taken(self, payer: Payer, amount: int) -> Loan | None:
@@ -235,13 +246,21 @@ class Lender:
             user_id=None if is_team else key.owner_id,
             group_id=key.team_id,
         )
+        calls_back = self._calls_back(payer)
         answer = await self._opens.ask(wish)
         if answer.status in {"open", "repeated"}:
-            self._loans[payer] = Loan(
-                wish.lease_id, payer, answer.granted_nano, _until(began), began + settings.LEASE_SECONDS / 2
-            )
+            renew_at = began + settings.LEASE_SECONDS / 2
+            loan = Loan(wish.lease_id, payer, answer.granted_nano, _until(began), renew_at)
+            if calls_back == self._calls_back(payer):
+                self._loans[payer] = loan
+            else:
+                # Called back while it was on its way.
+                self._ending.add(loan)
         else:
             self._refused[payer] = began + REFUSED_SECONDS
+
+    def _calls_back(self, payer: Payer) -> int:
+        return self._called_back[payer[0]] + self._called_back[None]
 
     async def _renew_quietly(self, loan: Loan, amount: int) -> None:
         with contextlib.suppress(DatabaseGone):

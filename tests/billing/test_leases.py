@@ -151,10 +151,12 @@ def test_a_limit_keeps_calls_on_holds_of_their_own_and_counts_what_was_lent() ->
     set_spend_limit(actor=None, key=key, span="daily", limit_nano=500, time_zone="UTC")
     assert renew(lease, 450).status == "stopped"
     assert lend(key, 10).status == "per_call"
+    # It still gives back.
+    assert (renew(lease, 350).status, renew(lease, 350).granted_nano, figures(purse)) == ("stopped", 350, (1000, 350))
     # A call admitted before the limit came still ends on the lease, and the limit counts it.
     assert end(lease, key, 120, 200) == "recorded"
     assert counted(key=key) == (120, 0)
-    assert close(lease) == ("closed", 280)
+    assert close(lease) == ("closed", 230)
     assert hold(user, 381, key=key).status == "key_limit"
     assert hold(user, 380, key=key).status == "held"
     assert broken() == {}
