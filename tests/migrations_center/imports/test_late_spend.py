@@ -11,6 +11,7 @@ from accounts.models import User
 from billing.models import LedgerAccount, LedgerEntry
 from billing.services.ledger import CallEvent, ReserveRequest, record_calls, reserve, set_spendable
 from config.foundation.ids import uuid7
+from gateway.relay.lender import Loan
 from migrations_center.models import ImportedRow, ImportRun, LateLog, LateSpend, Plan, Wave, WaveMember
 from migrations_center.services import late_spend
 from tests.billing.helpers import broken
@@ -187,6 +188,97 @@ def test_R028_a_thousand_interleavings_never_spend_beyond_balance_and_slack() ->
     beyond = [play(chance) for _game in range(1000)]
     assert max(beyond) > 0
     assert beyond.count(0) > 100
+
+
+@dataclass
+class LentMove(Move):
+    """The same, with two relays on the new side that lend: calls draw on leases, relays die with calls on them."""
+
+    loans: list[Loan | None] = field(default_factory=lambda: [None, None])
+    # Of relays that died: the rest of their leases stays held until it runs out.
+    lost: list[Loan] = field(default_factory=list)
+    calls: list[tuple[Loan, int]] = field(default_factory=list)
+    lent_out: int = 0
+
+    @property
+    def free(self) -> int:
+        held = sum(loan.granted - loan.spent for loan in [*self.loans, *self.lost] if loan is not None)
+        return self.opening - self.spent_new - self.taken_over - held
+
+    def step(self, chance: random.Random) -> None:
+        if not self.is_switched or chance.random() < 0.3:
+            if chance.choice((True, False)) or not self.is_switched:
+                self.old_or_news(chance)
+            return
+        act, relay = (
+            chance.choice(("call", "call", "call", "end", "end", "renew", "give back", "die", "run out")),
+            chance.randint(0, 1),
+        )
+        loan, amount = self.loans[relay], chance.randint(1, 12)
+        if act == "call":
+            self.call(relay, amount)
+        elif act == "end" and self.calls:
+            on, promised = self.calls.pop(chance.randrange(len(self.calls)))
+            cost = chance.randint(0, promised)
+            on.end(promised, cost)
+            self.spent_new += cost
+        elif act == "renew" and loan is not None:
+            loan.granted += max(0, min(amount, self.free // 2))
+        elif act == "give back" and loan is not None:
+            loan.granted = loan.spent + loan.promised
+        elif act == "die" and loan is not None:
+            self.calls = [(on, promised) for on, promised in self.calls if on is not loan]
+            self.lost.append(loan)
+            self.loans[relay] = None
+        elif act == "run out" and self.lost:
+            self.lost.pop()
+
+    def old_or_news(self, chance: random.Random) -> None:
+        act, amount = chance.choice(("begin", "end", "read", "news")), chance.randint(1, 30)
+        if act == "begin" and not self.is_switched and self.spent_old + sum(self.in_flight) + amount <= self.balance:
+            self.in_flight.append(amount)
+        elif act == "end" and self.in_flight:
+            self.spent_old += self.in_flight.pop(chance.randrange(len(self.in_flight)))
+        elif act == "read" and not self.is_switched:
+            self.read_at_spend = self.spent_old
+        elif act == "news" and self.is_switched:
+            self.taken_over = chance.randint(self.taken_over, self.late)
+
+    def call(self, relay: int, amount: int) -> None:
+        """Admitted by what the relay has free, else by a new lease, else by a hold of its own, as the relay does it."""
+        loan = self.loans[relay]
+        if loan is None and self.free // 2 >= amount:
+            loan = self.loans[relay] = Loan(uuid7(), (1, False), min(4 * amount, self.free // 2), 0.0, 0.0)
+        if loan is not None and loan.free >= amount:
+            loan.take(amount)
+            self.calls.append((loan, amount))
+            self.lent_out += amount
+        elif amount <= self.free:
+            self.spent_new += amount
+
+
+def test_R028_a_thousand_interleavings_with_relays_that_lend() -> None:
+    """With leases too: spent on both sides never above balance + slack, on the new side never above what came over; and
+    when every lease has come back, what is held is nothing and both sides tie out."""
+    chance, drawn = random.Random(2028), 0
+    for _game in range(1000):
+        move, switch_at = LentMove(), chance.randint(5, 25)
+        for number in range(80):
+            if number == switch_at:
+                move.switch()
+            move.step(chance)
+            if move.is_switched:
+                promised = sum(amount for _loan, amount in move.calls)
+                assert move.late + move.spent_new + promised <= move.opening + move.slack
+                assert move.spent_new + promised <= move.opening
+                assert all(loan.free >= 0 for loan in move.loans if loan is not None)
+        for loan, promised in move.calls:
+            loan.end(promised, promised)
+            move.spent_new += promised
+        move.loans, move.lost = [None, None], []
+        assert move.free == move.opening - move.spent_new - move.taken_over
+        drawn += move.lent_out
+    assert drawn > 1000
 
 
 def test_R028_the_real_purse_keeps_to_the_model(one_api: Build) -> None:
