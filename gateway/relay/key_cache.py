@@ -1,6 +1,7 @@
 """Keys by the digest of their secret, read when first used, dropped when something about keys changes."""
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -51,7 +52,10 @@ class KeyCache:
         moment, wall = time.monotonic(), time.time()
         for read_at, row in self._last_known.known_keys():
             age = max(0.0, wall - read_at)
-            if age < options().max_stale_seconds:
+            if age >= options().max_stale_seconds:
+                continue
+            # What another version of the relay kept may have another shape.
+            with contextlib.suppress(LookupError, TypeError, ValueError):
                 # Of an older generation: asked for as soon as somebody answers.
                 self._keep(bytes(row[0]), _Entry(key_from_row(row), 0, moment - age, row))
 

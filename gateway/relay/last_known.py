@@ -85,14 +85,14 @@ class LastKnown:
 
     def keep_config(self, answers: list[tuple[str, list[Any]]]) -> None:
         """Write the configuration, or only that it still holds. Blocks: run it in a thread."""
-        raw = _dumps(answers)
         try:
+            raw = _dumps(answers)
             if raw == self._kept and self._config.exists():
                 os.utime(self._config)
                 return
             _replace(self._config, raw)
             self._kept = raw
-        except OSError as error:
+        except (OSError, TypeError) as error:
             self._warn(self._config, error)
 
     def config(self) -> tuple[Snapshot, float] | None:
@@ -113,7 +113,7 @@ class LastKnown:
         """Write (time read, row) of every key that is known. Blocks: run it in a thread."""
         try:
             _replace(self._keys, _dumps([*rows]))
-        except OSError as error:
+        except (OSError, TypeError) as error:
             self._warn(self._keys, error)
 
     def known_keys(self) -> list[tuple[float, Any]]:
@@ -131,9 +131,10 @@ class LastKnown:
                 logger.warning("The kept keys %s cannot be used: %s", path, type(error).__name__)
         return sorted(found, key=lambda one: one[0])
 
-    def _warn(self, path: Path, error: OSError) -> None:
+    def _warn(self, path: Path, error: OSError | TypeError) -> None:
         if not self._is_warned:
-            logger.warning("%s cannot be kept or read: %s", path, error.strerror)
+            said = error.strerror if isinstance(error, OSError) else type(error).__name__
+            logger.warning("%s cannot be kept or read: %s", path, said)
         self._is_warned = True
 
 
