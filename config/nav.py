@@ -49,6 +49,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("statement_list", _("Statements"), "file-text", family=("statement_detail",)),
             Link("model_list", _("Models"), "boxes"),
             Link("model_health", _("Model health"), "heart-pulse"),
+            Link("profile_list", _("Use profiles"), "tags", family=("profile_",)),
             Link("setup_guide", _("Set up"), "plug", family=("access_check",)),
             Link("alert_list", _("Alerts"), "bell", family=("alert_",)),
             Link("error_map", _("Errors"), "triangle-alert"),

@@ -8,6 +8,7 @@ from gateway import (
     views_checks,
     views_entries,
     views_planes,
+    views_profiles,
     views_proofs,
     views_routes,
     views_tasks,
@@ -17,6 +18,7 @@ from gateway import (
 from gateway.conventions.urls import urlpatterns as conventions
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("profiles/<int:profile_id>/", views_profiles.profile_detail, name="profile_detail"),
     path("set-up/", views.setup_guide, name="setup_guide"),
     path("models/health/", views_routes.model_health, name="model_health"),
     path("fallbacks/", views_routes.fallback_list, name="fallback_list"),

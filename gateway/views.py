@@ -50,13 +50,25 @@ def setup_guide(request: Asked) -> HttpResponse:
     wanted = request.GET.get("key", "")
     key = key_for(request.user, int(wanted[:18])) if wanted.isdigit() else next(iter(keys), None)
     models = models_open_to(request.user, key.pk) if key else []
+    profile = key.profile if key else None
+    if profile and profile.alias in models:
+        models = [profile.alias, *(name for name in models if name != profile.alias)]
     model = request.GET.get("model", "")
     model = model if model in models else next(iter(models), NO_MODEL)
+    answers = profile.default_model if profile and model == profile.alias else ""
+    use = profile.use if profile else ""
     origin = settings.PUBLIC_URL.rstrip("/")
     at = now()
     tails = [secret.tail for secret in key.secrets.all() if is_living(secret, at)] if key else []
     context = {
-        "cards": cards(origin=origin, tail=tails[0] if tails else "", model=model, served=frozenset(ENDPOINTS)),
+        "cards": cards(
+            origin=origin,
+            tail=tails[0] if tails else "",
+            model=model,
+            served=frozenset(ENDPOINTS),
+            use=use,
+            answers=answers,
+        ),
         "keys": keys,
         "key": key,
         "models": models,

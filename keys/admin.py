@@ -12,7 +12,8 @@ from unfold.decorators import action
 
 from config.foundation.admin import PortalAdmin, ReadOnlyInline
 from keys import services
-from keys.models import ApiKey, KeySecret
+from keys.models import ApiKey, KeySecret, UseProfile
+from keys.services_profiles import change_profile, create_profile
 
 
 class SecretInline(ReadOnlyInline):
@@ -45,6 +46,7 @@ class ApiKeyAdmin(PortalAdmin):
         "state",
         "state_reason",
         "route",
+        "profile",
         "model_names",
         "networks",
         "group",
@@ -82,3 +84,29 @@ class ApiKeyAdmin(PortalAdmin):
     @action(description=_("Revoke for good"), permissions=["act"])
     def revoke(self, request: Any, queryset: QuerySet[ApiKey]) -> None:
         self.run_action(request, queryset, lambda key: services.revoke_key(actor=request.user, key=key))
+
+
+@admin.register(UseProfile)
+class UseProfileAdmin(PortalAdmin):
+    """What kinds of work call; keys are bound to a profile on the portal's pages."""
+
+    view_right = "keys.view"
+    change_right = "keys.manage"
+    add_right = "keys.manage"
+    list_display = ("name", "use", "alias", "default_model", "team", "changed_at")
+    list_filter = ("use",)
+    list_select_related = ("team",)
+    search_fields = ("name", "alias", "default_model", "team__code")
+    fields = ("team", "use", "name", "alias", "default_model", "model_names", "parameters", "created_at", "changed_at")
+    autocomplete_fields = ("team",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("team", "created_at", "changed_at") if obj else ("created_at", "changed_at")
+
+    def write(self, request: Any, instance: UseProfile | None, form: forms.ModelForm, change: bool) -> UseProfile:
+        data = form.cleaned_data
+        given = {name: data[name] for name in ("use", "name", "alias", "default_model", "model_names")}
+        given["parameters"] = data["parameters"] or {}
+        if instance is not None:
+            return change_profile(actor=request.user, profile=instance, **given)
+        return create_profile(actor=request.user, team=data["team"], **given)

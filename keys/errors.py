@@ -31,3 +31,9 @@ class SecretTaken(Conflict):
     """This secret belongs to another key already."""
 
     code = "secret_taken"
+
+
+class ProfileInUse(Conflict):
+    """Keys follow this use profile. Bind them to another one first."""
+
+    code = "profile_in_use"

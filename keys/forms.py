@@ -12,8 +12,9 @@ from accounts.models import GroupMembership, User
 from config.foundation.errors import PortalError
 from config.foundation.money import format_usd, parse_usd
 from keys import services
-from keys.models import ApiKey
+from keys.models import ApiKey, UseProfile
 from keys.selectors import models_for_payer, teams_owned_by
+from keys.selectors_profiles import profiles_for
 
 OVERLAPS = [(0, _("none: the old secret ends at once")), (1, _("1 hour")), (24, _("24 hours")), (24 * 7, _("7 days"))]
 MYSELF = "me"
@@ -45,6 +46,11 @@ class KeyFields(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: every model of the group."),
     )
+    profile = forms.ChoiceField(
+        label=_("Use profile"),
+        required=False,
+        help_text=_("The key calls the profile's models and follows it when it changes. Then no model is ticked above."),
+    )
     networks = forms.CharField(
         label=_("Networks"),
         required=False,
@@ -64,6 +70,24 @@ class KeyFields(forms.Form):
         models.choices = [(name, name) for name in names]
         if not names:
             del self.fields["model_names"]
+        self.profiles = {str(one.pk): one for one in profiles_for(actor).order_by("team__name", "name")}
+        if key is not None and key.profile is not None:
+            self.profiles.setdefault(str(key.profile_id), key.profile)
+        profile = self.fields["profile"]
+        assert isinstance(profile, forms.ChoiceField)
+        named = [(pk, f"{one.team}: {one}" if one.team else one.name) for pk, one in self.profiles.items()]
+        profile.choices = [("", _("none")), *named]
+        if not self.profiles:
+            del self.fields["profile"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("profile") and cleaned.get("model_names"):
+            self.add_error("profile", _("Choose a use profile or tick models, not both."))
+        return cleaned
+
+    def chosen_profile(self) -> UseProfile | None:
+        return self.profiles.get(self.cleaned_data.get("profile") or "")
 
     def clean_name(self) -> str:
         return str(_try(services.clean_name, self.cleaned_data["name"]))
@@ -109,7 +133,7 @@ class IssueForm(KeyFields):
     once = forms.UUIDField(widget=forms.HiddenInput)
     belongs_to = forms.ChoiceField(label=_("Belongs to"), help_text=_("Calls are paid by this person or team."))
 
-    field_order = ("once", "name", "purpose", "belongs_to", "limit", "ends_on", "model_names", "networks")
+    field_order = ("once", "name", "purpose", "belongs_to", "limit", "ends_on", "model_names", "profile", "networks")
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
         super().__init__(*args, actor=actor, **kwargs)
@@ -148,6 +172,7 @@ class ChangeForm(KeyFields):
             "limit": "" if limit_nano is None else format_usd(limit_nano).removeprefix("$"),
             "ends_on": timezone.localtime(key.expires_at).date() if key.expires_at else None,
             "model_names": key.model_names or [],
+            "profile": str(key.profile_id or ""),
             "networks": "\n".join(key.networks),
             "member": str(key.member_id or ""),
         }

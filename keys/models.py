@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group
 
@@ -59,6 +60,15 @@ class ApiKey(models.Model):
     route = models.CharField(_("route"), max_length=8, choices=Route.choices, default=Route.NEW)
     # NULL: every model of the group. An empty list allows none, as New API reads it.
     model_names = ArrayField(models.CharField(max_length=255), verbose_name=_("models"), null=True, blank=True)
+    # A key bound to a use profile calls the profile's models, has no list of its own, and follows the profile when it changes.
+    profile = models.ForeignKey(
+        "UseProfile",
+        verbose_name=_("use profile"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="keys",
+    )
     # Empty: from anywhere. Otherwise CIDR blocks.
     networks = ArrayField(models.CharField(max_length=64), verbose_name=_("networks"), default=list, blank=True)
     # The group whose prices and models apply instead of the owner's; automatic keys try several in order.
@@ -79,6 +89,54 @@ class ApiKey(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(owner=None) | Q(team=None), name="key_owner_or_team"),
             models.CheckConstraint(condition=Q(member=None) | Q(team__isnull=False), name="key_member_of_team"),
+            models.CheckConstraint(condition=Q(profile=None) | Q(model_names=None), name="key_profile_or_own_models"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def allowed_models(self) -> list[str] | None:
+        """What the key is limited to by its profile or its own list; None: every model of its group."""
+        return self.profile.model_names if self.profile else self.model_names
+
+
+class UseProfile(models.Model):
+    """What one kind of work calls, written down once: clients send ``alias`` as the model, and the profile says which model
+    that is. Keys bound to it call only ``model_names``; ``parameters`` fill in what a request leaves out.
+
+    Without a team it is the house's, open to every key.
+    """
+
+    class Use(models.TextChoices):
+        WRITING = "writing", _("writing")
+        CODING = "coding", _("coding")
+        IMAGE = "image", pgettext_lazy("modality", "image")
+        VIDEO = "video", _("video")
+        BATCH = "batch", _("batch work")
+
+    team = models.ForeignKey(
+        Group, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="use_profiles"
+    )
+    use = models.CharField(_("use"), max_length=16, choices=Use.choices)
+    name = models.CharField(_("name"), max_length=128)
+    alias = models.CharField(_("name that clients call"), max_length=64)
+    default_model = models.CharField(_("model it stands for"), max_length=255)
+    model_names = ArrayField(models.CharField(max_length=255), verbose_name=_("models"))
+    # Names of keys.profile_parameters.PARAMETERS and their values.
+    parameters = models.JSONField(_("defaults"), default=dict, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("use profile")
+        verbose_name_plural = _("use profiles")
+        ordering = ("name", "pk")
+        constraints = [
+            models.UniqueConstraint(fields=["team", "alias"], name="use_profile_alias_once", nulls_distinct=False),
+            models.CheckConstraint(
+                condition=Q(model_names__contains=[models.F("default_model")]), name="use_profile_default_is_allowed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -113,8 +171,9 @@ class KeySecret(models.Model):
 class CallLimit(models.Model):
     """How many calls and tokens a minute, and how many calls at once; each is a stop. Money has limits of its own (billing).
 
-    Whose it is: a key; a person (all keys of their own); a group (everything it pays, and the keys of the people who belong
-    to it, together); or, with both, one member of a team (the team's keys that are this member's).
+    Whose it is: a key; a use profile (all keys bound to it, together); a person (all keys of their own); a group (everything
+    it pays, and the keys of the people who belong to it, together); or, with person and group, one member of a team (the
+    team's keys that are this member's).
     """
 
     key = models.ForeignKey(
@@ -131,6 +190,9 @@ class CallLimit(models.Model):
     group = models.ForeignKey(
         Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.CASCADE, related_name="call_limits"
     )
+    profile = models.OneToOneField(
+        UseProfile, verbose_name=_("use profile"), null=True, blank=True, on_delete=models.CASCADE, related_name="call_limit"
+    )
     requests_per_minute = models.PositiveIntegerField(_("calls a minute"), null=True, blank=True)
     tokens_per_minute = models.PositiveIntegerField(_("tokens a minute"), null=True, blank=True)
     parallel_calls = models.PositiveIntegerField(_("calls at once"), null=True, blank=True)
@@ -140,10 +202,11 @@ class CallLimit(models.Model):
         verbose_name = _("call limit")
         verbose_name_plural = _("call limits")
         constraints = [
-            models.UniqueConstraint(fields=["key", "user", "group"], name="call_limit_once", nulls_distinct=False),
+            models.UniqueConstraint(fields=["key", "user", "group", "profile"], name="call_limit_once", nulls_distinct=False),
             models.CheckConstraint(
-                condition=Q(key__isnull=False, user=None, group=None)
-                | (Q(key=None) & (Q(user__isnull=False) | Q(group__isnull=False))),
+                condition=Q(key__isnull=False, user=None, group=None, profile=None)
+                | Q(key=None, user=None, group=None, profile__isnull=False)
+                | (Q(key=None, profile=None) & (Q(user__isnull=False) | Q(group__isnull=False))),
                 name="call_limit_of_one",
             ),
             models.CheckConstraint(
@@ -159,7 +222,7 @@ class CallLimit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key or ''}{self.user or ''}{self.group or ''}"
+        return f"{self.key or ''}{self.user or ''}{self.group or ''}{self.profile or ''}"
 
 
 class AccessPolicy(models.Model):

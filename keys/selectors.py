@@ -20,7 +20,7 @@ def keys_for(actor: User) -> QuerySet[ApiKey]:
     return (
         ApiKey.objects.filter(Q(owner=actor) | Q(team__memberships__user=actor, team__is_active=True))
         .distinct()
-        .select_related("owner", "team")
+        .select_related("owner", "team", "profile")
         .prefetch_related("secrets")
     )
 
@@ -29,7 +29,7 @@ def keys_seen_by(actor: User) -> QuerySet[ApiKey]:
     """Every key for staff with ``keys.view``, otherwise the same as ``keys_for``."""
     if not may(actor, "keys.view"):
         return keys_for(actor)
-    return ApiKey.objects.select_related("owner", "team").prefetch_related("secrets")
+    return ApiKey.objects.select_related("owner", "team", "profile").prefetch_related("secrets")
 
 
 def key_for(actor: User, key_id: int) -> ApiKey:

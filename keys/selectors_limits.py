@@ -3,7 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from accounts.models import Group, User
-from keys.models import ApiKey, CallLimit
+from keys.models import ApiKey, CallLimit, UseProfile
 
 
 def call_limits_on(key: ApiKey) -> QuerySet[CallLimit]:
@@ -12,6 +12,8 @@ def call_limits_on(key: ApiKey) -> QuerySet[CallLimit]:
     No rights are looked at: ask for keys the actor may see.
     """
     wanted = Q(key=key)
+    if key.profile_id is not None:
+        wanted |= Q(profile=key.profile_id)
     if key.team_id is not None:
         wanted |= Q(group=key.team_id, user=None)
         if key.member_id is not None:
@@ -20,12 +22,17 @@ def call_limits_on(key: ApiKey) -> QuerySet[CallLimit]:
         wanted |= Q(user=key.owner, group=None)
         if key.owner.billing_group_id is not None:
             wanted |= Q(group=key.owner.billing_group_id, user=None)
-    return CallLimit.objects.filter(wanted).select_related("group", "user").order_by("-key_id", "pk")
+    return CallLimit.objects.filter(wanted).select_related("group", "user", "profile").order_by("-key_id", "pk")
 
 
 def call_limit_of(*, key: ApiKey | None = None, user: User | None = None, group: Group | None = None) -> CallLimit | None:
     """The one limit of a key, a person, a group, or (both) a member. No rights are looked at."""
-    return CallLimit.objects.filter(key=key, user=user, group=group).first()
+    return CallLimit.objects.filter(key=key, user=user, group=group, profile=None).first()
+
+
+def call_limit_of_profile(profile: UseProfile) -> CallLimit | None:
+    """What all keys of a use profile share. No rights are looked at."""
+    return CallLimit.objects.filter(profile=profile).first()
 
 
 def call_limits_at_home(person: User) -> list[CallLimit]:

@@ -261,6 +261,8 @@ def set_key_limits(
     require_manage(actor, key)
     _refuse_revoked(key)
     before = _described(key)
+    if key.profile_id is not None and model_names is not None:
+        raise InvalidInput(_("This key follows a use profile. Take it off the profile to give it models of its own."))
     key.model_names = clean_model_names(model_names)
     key.networks = clean_networks(networks)
     if expires_at != key.expires_at:

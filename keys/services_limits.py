@@ -10,7 +10,7 @@ from accounts.models import Group, GroupMembership, User
 from accounts.rights import may
 from accounts.services import audit
 from config.foundation.errors import InvalidInput, NotAllowed
-from keys.models import ApiKey, CallLimit
+from keys.models import ApiKey, CallLimit, UseProfile
 from keys.services import may_manage
 
 MOST = {"requests_per_minute": 1_000_000, "tokens_per_minute": 2_000_000_000, "parallel_calls": 100_000}
@@ -31,38 +31,43 @@ class CallFigures:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose limit: a key, a person, a group, or (person and group) a member of it."""
+    """Whose limit: a key, a use profile, a person, a group, or (person and group) a member of it."""
 
     key: ApiKey | None = None
     user: User | None = None
     group: Group | None = None
+    profile: UseProfile | None = None
 
     def __post_init__(self) -> None:
-        if (self.key is None) == (self.user is None and self.group is None):
-            raise ValueError("a limit belongs to a key, or to a person, a group or a member")
+        if [bool(self.key), bool(self.profile), bool(self.user or self.group)].count(True) != 1:
+            raise ValueError("a limit belongs to a key, a use profile, or to a person, a group or a member")
 
     @property
     def kind(self) -> str:
-        """key, person, group or member: the same words as in refusals."""
+        """key, profile, person, group or member: the same words as in refusals."""
         if self.key:
             return "key"
+        if self.profile:
+            return "profile"
         return "group" if self.user is None else "person" if self.group is None else "member"
 
     @property
-    def target(self) -> ApiKey | User | Group:
+    def target(self) -> ApiKey | User | Group | UseProfile:
         """What the audit event is about."""
-        found = self.key or self.group or self.user
+        found = self.key or self.profile or self.group or self.user
         assert found is not None
         return found
 
 
 def may_limit(actor: User | None, subject: Subject) -> bool:
-    """Own keys: their owner; keys and members of a team: its owners; groups and people: operators; the system: all."""
+    """Own keys: their owner; keys, members and use profiles of a team: its owners; groups, people and the house's profiles:
+    operators; the system: all."""
     if subject.key:
         return may_manage(actor, subject.key)
     if actor is None or may(actor, "keys.manage"):
         return True
-    return subject.kind == "member" and actor.is_active and _owns(actor, subject.group)
+    team = subject.profile.team if subject.profile else subject.group
+    return subject.kind in {"member", "profile"} and actor.is_active and team is not None and _owns(actor, team)
 
 
 @transaction.atomic
@@ -78,7 +83,7 @@ def set_call_limit(*, actor: User | None, subject: Subject, figures: CallFigures
             raise InvalidInput(_("Write a whole number from 1 to %(most)s.") % {"most": f"{MOST[name]:,}"}, field=name)
     if subject.kind == "member" and not GroupMembership.objects.filter(group=subject.group, user=subject.user).exists():
         raise InvalidInput(_("This person is not in the team."))
-    whose: dict[str, Any] = {"key": subject.key, "user": subject.user, "group": subject.group}
+    whose: dict[str, Any] = {"key": subject.key, "user": subject.user, "group": subject.group, "profile": subject.profile}
     known = CallLimit.objects.filter(**whose).first()
     before = figures_of(known)
     if before == figures:

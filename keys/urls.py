@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from keys import views, views_policy
+from keys import views, views_policy, views_profiles
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/", views.key_list, name="key_list"),
@@ -14,6 +14,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/<int:key_id>/enable/", views.key_enable, name="key_enable"),
     path("keys/<int:key_id>/revoke/", views.key_revoke, name="key_revoke"),
     path("keys/<int:key_id>/secrets/<int:secret_id>/end/", views.key_secret_revoke, name="key_secret_revoke"),
+    path("profiles/", views_profiles.profile_list, name="profile_list"),
+    path("profiles/new/", views_profiles.profile_new, name="profile_new"),
+    path("profiles/<int:profile_id>/change/", views_profiles.profile_change, name="profile_change"),
+    path("profiles/<int:profile_id>/remove/", views_profiles.profile_remove, name="profile_remove"),
+    path("profiles/<int:profile_id>/bind/", views_profiles.profile_bind, name="profile_bind"),
     path("policy/", views_policy.policy, name="policy"),
     path("policy/change/", views_policy.policy_change, name="policy_change"),
     path("policy/team/", views_policy.policy_team, name="policy_team"),

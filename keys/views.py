@@ -22,6 +22,7 @@ from keys import allowance, services, services_policy
 from keys.forms import ChangeForm, IssueForm, ReasonForm, RotateForm
 from keys.models import ApiKey
 from keys.selectors import history_of, is_living, key_for, keys_for, secret_for, standing_of
+from keys.services_profiles import bind_key
 
 PAGE = 50
 ONCE_SECONDS = 24 * 3600
@@ -96,6 +97,8 @@ def _issue(actor: User, form: IssueForm) -> tuple[ApiKey, str]:
         networks=data["networks"],
         expires_at=data["ends_on"],
     )
+    if profile := form.chosen_profile():
+        bind_key(actor=actor, key=key, profile=profile)
     if data["limit"] is not None:
         allowance.set_limit(actor=actor, key=key, limit_nano=data["limit"])
     return key, clear
@@ -140,6 +143,7 @@ def key_change(request: Asked, key_id: int) -> HttpResponse:
 def _change(actor: User, key: ApiKey, form: ChangeForm, limit: int | None) -> None:
     data = form.cleaned_data
     services.rename_key(actor=actor, key=key, name=data["name"], purpose=data["purpose"])
+    bind_key(actor=actor, key=key, profile=form.chosen_profile())
     services.set_key_limits(
         actor=actor, key=key, model_names=form.chosen_models(), networks=data["networks"], expires_at=data["ends_on"]
     )

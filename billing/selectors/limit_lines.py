@@ -18,6 +18,7 @@ from keys.selectors_limits import call_limit_of, call_limits_at_home, call_limit
 Word = str | Promise
 WHOSE: dict[str, Word] = {
     "key": _("this key"),
+    "profile": _("every key of the use profile"),
     "member": _("member of the team"),
     "group": _("the whole team"),
     "person": _("the person"),
@@ -145,7 +146,7 @@ def _calls(limits: Iterable[CallLimit]) -> list[LimitLine]:
 
 def subject_of(limit: CallLimit) -> tuple[str, str]:
     """(kind, ids) under which the relays count it."""
-    ids = ":".join(str(pk) for pk in (limit.key_id, limit.user_id, limit.group_id) if pk is not None)
-    if limit.key_id is not None:
-        return "key", ids
+    ids = ":".join(str(pk) for pk in (limit.key_id, limit.user_id, limit.group_id, limit.profile_id) if pk is not None)
+    if limit.key_id is not None or limit.profile_id is not None:
+        return ("profile" if limit.key_id is None else "key"), ids
     return ("group" if limit.user_id is None else "person" if limit.group_id is None else "member"), ids

@@ -95,8 +95,8 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "name_map_version": _fields(operator=("number created_at created_by reason", "who published, and why")),
     "key": _fields(
         customer=(
-            "id name purpose owner_id team_id member_id state state_reason route model_names networks group_code expires_at "
-            "created_at last_used_at secrets",
+            "id name purpose owner_id team_id member_id state state_reason route model_names profile_id networks group_code "
+            "expires_at created_at last_used_at secrets",
             "the owner's own key",
         ),
         secret=("clear digest", "the whole key is in one answer, the one that made it"),
@@ -129,6 +129,12 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         customer=("code state cause error_code request_id checked_at", "what a check has shown of one's own project")
     ),
     "access_record": _fields(support=("kind id name url changed_at", "where the rule stands")),
+    "use_profile": _fields(
+        customer=(
+            "id team_id use name alias default_model model_names parameters key_count created_at changed_at",
+            "what those who call it must know",
+        ),
+    ),
     "key_limit": _fields(customer=("limit spent held", "the owner's own allowance")),
     "limit": _fields(
         customer=("of kind unit limit used held left resets_at time_zone refusal", "what may stop one's own calls"),

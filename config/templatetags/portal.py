@@ -254,6 +254,7 @@ ACTIONS: dict[str, Any] = {
     "key.issue": gettext_lazy("issued"),
     "key.add_secret": gettext_lazy("secret added"),
     "key.rotate": gettext_lazy("rotated"),
+    "key.bind_profile": gettext_lazy("use profile changed"),
     "key.revoke_secret": gettext_lazy("secret ended"),
     "key.revoke": gettext_lazy("revoked"),
     "key.disable": gettext_lazy("disabled"),

@@ -132,6 +132,7 @@ SERVICE_UNAVAILABLE = _denial(
 # Whose limit a refusal names, as its message says it.
 WHOSE = {
     "key": gettext_noop("This API key"),
+    "profile": gettext_noop("Your use profile"),
     "person": gettext_noop("Your account"),
     "member": gettext_noop("You as a member of this team"),
     "group": gettext_noop("Your group"),

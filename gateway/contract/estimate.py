@@ -60,9 +60,9 @@ def sound_ms(first: bytes, size: int) -> int:
     return size * 1000 // a_second + 1
 
 
-def counted_tokens(ascii_characters: int, other_characters: int) -> int:
-    """Tokens of a text of which only the length is known: four ASCII characters a token, one for any other character."""
-    return ceil(ascii_characters / 4) + other_characters
+def counted_tokens(ascii_characters: int, others: int) -> int:
+    """Tokens of a text of which only the lengths are known, as ``text_lengths`` gives them: four ASCII characters a token."""
+    return ceil(ascii_characters / 4) + others
 
 
 def counted_input(body: Body) -> int:
@@ -84,11 +84,11 @@ def counted_text(*texts: object) -> int:
 
 
 def text_lengths(text: str) -> tuple[int, int]:
-    """(ASCII characters, other characters)"""
+    """(ASCII characters, tokens of the others): three bytes a token, so that no count is above ``input_estimate``."""
     if text.isascii():
         return len(text), 0
-    others = sum(character > "\x7f" for character in text)
-    return len(text) - others, others
+    plain = len(text) - sum(character > "\x7f" for character in text)
+    return plain, ceil((len(text.encode("utf-8", "surrogatepass")) - plain) / 3)
 
 
 class _Text:

@@ -34,6 +34,7 @@ def _facts(view: KeyView) -> list[object]:
         view.owner_group_id,
         view.team_id,
         view.purpose,
+        *([view.profile.alias, view.profile.default_model, dict(view.profile.parameters)] if view.profile else []),
     ]
 
 

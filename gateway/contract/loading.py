@@ -32,6 +32,7 @@ from gateway.contract.types import (
     Network,
     ProfileTable,
     UpstreamView,
+    UseProfileView,
 )
 
 logger = logging.getLogger(__name__)
@@ -126,16 +127,20 @@ KEY_COLUMNS = """
 k.id, k.name, k.state, k.route, k.model_names, k.networks, k.group_id, k.auto_group_codes, k.ignores_channel_pin,
 k.expires_at, s.tail, s.valid_until, s.revoked_at, k.owner_id, u.state, u.billing_group_id, k.team_id, e.old_entry_id,
 (SELECT coalesce(json_agg(json_build_array(
-        CASE WHEN l.key_id IS NOT NULL THEN 'key' WHEN l.user_id IS NULL THEN 'group' WHEN l.group_id IS NULL THEN 'person'
-             ELSE 'member' END,
-        concat_ws(':', l.key_id, l.user_id, l.group_id), l.requests_per_minute, l.tokens_per_minute, l.parallel_calls
+        CASE WHEN l.key_id IS NOT NULL THEN 'key' WHEN l.profile_id IS NOT NULL THEN 'profile'
+             WHEN l.user_id IS NULL THEN 'group' WHEN l.group_id IS NULL THEN 'person' ELSE 'member' END,
+        concat_ws(':', l.key_id, l.user_id, l.group_id, l.profile_id),
+        l.requests_per_minute, l.tokens_per_minute, l.parallel_calls
     ) ORDER BY l.id), '[]')::text
  FROM keys_calllimit l
  WHERE l.key_id = k.id
     OR (l.user_id = k.owner_id AND l.group_id IS NULL)
     OR (l.user_id = k.member_id AND l.group_id = k.team_id)
-    OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id))),
-k.purpose
+    OR (l.user_id IS NULL AND l.group_id = coalesce(k.team_id, u.billing_group_id))
+    OR l.profile_id = k.profile_id),
+k.purpose,
+(SELECT json_build_array(p.alias, p.default_model, p.model_names, p.parameters)::text
+ FROM keys_useprofile p WHERE p.id = k.profile_id)
 """
 KEYS_SQL = f"""
 SELECT s.digest, {KEY_COLUMNS}
@@ -221,12 +226,13 @@ def load_outcome_rules(cursor: Cursor, version_id: int) -> OutcomeRules:
 
 
 def key_from_row(row: Row) -> KeyView:
+    profile = _profile(row[21])
     return KeyView(
         id=row[1],
         name=row[2],
         state=row[3],
         route=row[4],
-        model_names=None if row[5] is None else frozenset(row[5]),
+        model_names=profile.model_names if profile else None if row[5] is None else frozenset(row[5]),
         networks=_networks(row[6]),
         group_id=row[7],
         auto_group_codes=tuple(row[8]),
@@ -242,7 +248,15 @@ def key_from_row(row: Row) -> KeyView:
         old_entry_id=row[18],
         limits=() if row[19] == "[]" else tuple(CallLimits(*found) for found in orjson.loads(row[19])),
         purpose=row[20],
+        profile=profile,
     )
+
+
+def _profile(text: str | None) -> UseProfileView | None:
+    if text is None:
+        return None
+    alias, default_model, model_names, parameters = orjson.loads(text)
+    return UseProfileView(alias, default_model, frozenset(model_names), parameters)
 
 
 def _all(cursor: Cursor, query: str, params: tuple[Any, ...] = ()) -> list[Row]:

@@ -79,7 +79,8 @@ def callable_models(snapshot: Snapshot, key: KeyView, now: datetime) -> list[tup
     group_codes, refused = groups_of(snapshot, key)
     if refused or snapshot.rules.refused_money(key):
         return []
-    names = sorted(set(snapshot.models) | set(snapshot.names))
+    aliases = {key.profile.alias} if key.profile else set()
+    names = sorted(set(snapshot.models) | set(snapshot.names) | aliases)
     found = []
     for name in names:
         decision = _new_route(snapshot, key, name, group_codes, now)
@@ -114,17 +115,19 @@ def _new_route(
 
     if not asked:
         return refused(denials.NO_MODEL)
-    mapped = snapshot.names.get(asked)
-    called = mapped.model_name if mapped else asked
-    if key.model_names is not None and asked not in key.model_names and called not in key.model_names:
+    # Whoever is bound to a use profile may leave the choice of the model to it.
+    wanted = key.profile.default_model if key.profile and asked == key.profile.alias else asked
+    mapped = snapshot.names.get(wanted)
+    called = mapped.model_name if mapped else wanted
+    if key.model_names is not None and wanted not in key.model_names and called not in key.model_names:
         return refused(denials.model_not_in_key(asked))
     model = snapshot.models.get(called or "")
     if model is None or not model.group_codes:
-        return refused(denials.model_not_found(asked, _successor(snapshot, asked, group_codes)))
+        return refused(denials.model_not_found(asked, _successor(snapshot, wanted, group_codes)))
     group_code = next((code for code in group_codes if model.open_to(code)), None)
     if group_code is None:
         return refused(denials.model_not_in_group(asked))
-    billed = model.name if mapped is None or mapped.bill_as_called else asked
+    billed = model.name if mapped is None or mapped.bill_as_called else wanted
     payer_code = snapshot.group_code(key.payer_group_id)
     price = snapshot.prices.price_for(model_name=billed, payer_group_code=payer_code, used_group_code=group_code, at=now)
     if price is None:

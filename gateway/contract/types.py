@@ -26,6 +26,17 @@ class CallLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class UseProfileView:
+    """The use profile of a key: calls of ``alias`` go to ``default_model``; ``parameters`` fill in what a request leaves
+    out."""
+
+    alias: str
+    default_model: str
+    model_names: frozenset[str]
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyView:
     """A key as one of its secrets found it: the key, the secret, the owner. Holds no secret."""
 
@@ -49,6 +60,8 @@ class KeyView:
     old_entry_id: int | None
     limits: tuple[CallLimits, ...] = ()
     purpose: str = "production"
+    # The models of a key that is bound to one are the profile's.
+    profile: "UseProfileView | None" = None
 
     @property
     def payer_group_id(self) -> int | None:

@@ -107,8 +107,8 @@ def _token(key: ApiKey, spent: allowance.Allowance, payer_left: int, caller: Cal
         "unlimited_quota": spent.limit_nano is None,
         "remain_quota": quota(payer_left if spent.left_nano is None else spent.left_nano),
         "used_quota": quota(spent.spent_nano),
-        "model_limits_enabled": key.model_names is not None,
-        "model_limits": ",".join(key.model_names or ()),
+        "model_limits_enabled": key.allowed_models is not None,
+        "model_limits": ",".join(key.allowed_models or ()),
         "allow_ips": "\n".join(key.networks),
         "group": group.code if group else "",
     }
@@ -118,7 +118,7 @@ def _token(key: ApiKey, spent: allowance.Allowance, payer_left: int, caller: Cal
 def token_usage(request: HttpRequest, caller: Caller) -> JsonResponse:
     money = money_of_key(caller)
     granted = money.spent_nano + money.left_nano if money.limit_nano is None else money.limit_nano
-    names = caller.key.model_names
+    names = caller.key.allowed_models
     data = {
         "object": "token_usage",
         "name": caller.key.name,

@@ -39,10 +39,12 @@ from gateway.relay.forms import BadForm, read_form  # noqa: E402
 from gateway.relay.limits import Refusal  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
 from gateway.relay.options import options  # noqa: E402
+from gateway.relay.passing import PassedBody  # noqa: E402
 from gateway.relay.portal import hand_over, is_portals  # noqa: E402
 from gateway.relay.pricing import token_estimate  # noqa: E402
 from gateway.relay.repeats import note_body  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
+from keys.profile_parameters import filled  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -233,6 +235,8 @@ async def _to_new_entry(
     if call.spec.is_task and (problem := media.check(call)) is not None:
         await media.refuse(runtime, call, exchange, problem)
         return
+    if view.profile is not None and call.form is None:
+        call.body = filled(call.body, call.spec.kind, view.profile.parameters)
     runtime.last_use.note(view.id)
     runtime.features.note(call, is_here=True)
     if view.limits:
@@ -291,26 +295,27 @@ async def _to_old_entry(
     method: str,
     path: str,
 ) -> None:
-    """Any address of the old entry, served by us or not; the body goes on as it came."""
-    raw = await _body(runtime, call, exchange, view)
-    if raw is None:
+    """Any address of the old entry, served by us or not; the body goes on as it comes in."""
+    body = PassedBody(exchange, options().body_limit)
+    try:
+        await body.begin()
+    except BodyTooLarge:
+        call.decision = Decision(denials.TOO_LARGE, view, route=view.route)
+        await runtime.refuse(call, exchange, denials.TOO_LARGE)
         return
-    parsed = _parsed(raw) if raw and b"json" in exchange.headers.get(b"content-type", b"json") else None
-    model = (parsed or {}).get("model")
-    call.is_stream = bool(parsed and parsed.get("stream") is True)
-    ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None)
-    call.decision = resolve(snapshot, view, ask, now())
+    call.is_stream = body.is_stream
+    call.decision = resolve(snapshot, view, Ask(body.model, call.address, presented.pin is not None), now())
     if call.decision.denial is not None:
         await runtime.refuse(call, exchange, call.decision.denial)
         return
     runtime.last_use.note(view.id)
-    call.body, call.size = parsed or {}, len(raw)
+    call.body, call.size = body.fields, body.size
     runtime.features.note(call, is_here=False)
     note_body(call, view.id)
     call.body = {}
     sent_path = exchange.scope.get("raw_path") or quote(exchange.scope["path"]).encode()
     target = sent_path.partition(b"?")[0].decode("latin-1").removeprefix("/api" if path != exchange.scope["path"] else "")
-    await old_route.forward(runtime, call, exchange, method, target, exchange.scope.get("query_string", b""), raw)
+    await old_route.forward(runtime, call, exchange, method, target, exchange.scope.get("query_string", b""), body)
 
 
 async def _to_list(
@@ -340,16 +345,6 @@ async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: D
         await exchange.refuse(denial)
     else:
         await runtime.refuse(call, exchange, denial)
-
-
-async def _body(runtime: Runtime, call: Call, exchange: Exchange, view: KeyView) -> bytes | None:
-    """The body, or None after a refusal of one that is too large."""
-    try:
-        return await exchange.body(options().body_limit)
-    except BodyTooLarge:
-        call.decision = Decision(denials.TOO_LARGE, view, route=view.route)
-        await runtime.refuse(call, exchange, denials.TOO_LARGE)
-        return None
 
 
 def _parsed(raw: bytes) -> dict[str, object] | None:

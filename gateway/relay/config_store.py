@@ -21,7 +21,9 @@ REFRESH_SECONDS = 30.0
 # Many changes in a row (an import) become one reading each fifth of a second.
 GATHER_SECONDS = 0.2
 # Tables that only say something about keys; they empty the cache of keys, the snapshot does not hold them.
-KEY_TABLES = frozenset({"keys_apikey", "keys_keysecret", "accounts_user", "gateway_keyoldentry", "keys_calllimit"})
+KEY_TABLES = frozenset(
+    {"keys_apikey", "keys_keysecret", "accounts_user", "gateway_keyoldentry", "keys_calllimit", "keys_useprofile"}
+)
 # "lease:<payer>": what lends to relays must be looked at again (billing/sql/leases.sql).
 PURSE_PREFIX = "lease:"
 

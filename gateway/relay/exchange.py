@@ -86,9 +86,10 @@ class Exchange:
             if not message.get("more_body", False):
                 return
 
-    def watch(self) -> None:
-        """From now on the running task is cancelled when the client hangs up. Call it once the body is read."""
-        task = asyncio.current_task()
+    def watch(self, task: asyncio.Task[Any] | None = None) -> None:
+        """From now on ``task``, the running one unless said, is cancelled when the client hangs up. Call it once the body is
+        read."""
+        task = task or asyncio.current_task()
         assert task is not None
         self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start_watch, task)
 

@@ -1,6 +1,7 @@
 """Calls of people who have not moved: forwarded to the old entry as they came, with the caller's own key, at no cost here."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -9,10 +10,12 @@ from yarl import URL
 
 from config.foundation.outcomes import Outcome
 from gateway.contract import denials
+from gateway.contract.resolve import clean_name
 from gateway.relay.call import Call
 from gateway.relay.client import presented_key
-from gateway.relay.exchange import Exchange
+from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange
 from gateway.relay.options import options
+from gateway.relay.passing import PassedBody
 from gateway.relay.upstream import since_now, timeout_of
 
 if TYPE_CHECKING:
@@ -39,15 +42,20 @@ CLIENT_GONE = 499
 
 
 async def forward(
-    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: bytes
+    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: PassedBody
 ) -> None:
     """Pass the request on and stream the answer back, whatever it is."""
     with runtime.serving(exchange):
+        if not body.is_whole:
+            # Two cannot wait for what the client sends: a hang-up shows in the body until that has come to its end.
+            exchange.unwatch()
+            task = asyncio.current_task()
+            body.on_end = lambda: exchange.watch(task)
         await _forward(runtime, call, exchange, method, path, query, body)
 
 
 async def _forward(
-    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: bytes
+    runtime: "Runtime", call: Call, exchange: Exchange, method: str, path: str, query: bytes, body: PassedBody
 ) -> None:
     since = since_now()
     status = 0
@@ -59,12 +67,13 @@ async def _forward(
         async with runtime.old_session.request(
             method,
             url,
-            data=body or None,
-            headers=_headers(exchange, call),
+            data=body.payload,
+            headers=_headers(exchange, call, body),
             timeout=timeout_of(options().upstream_seconds),
             allow_redirects=False,
         ) as response:
             status = response.status
+            _note_asked(call, body)
             await _send_back(response, call, exchange)
         _record(runtime, call, _outcome(status), status, "" if status < 400 else f"old_entry_{status}", since)
     except asyncio.CancelledError:
@@ -72,7 +81,13 @@ async def _forward(
         if not exchange.is_gone:
             raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        _note_asked(call, body)
+        if body.broken is ClientGone:
+            _record(runtime, call, Outcome.CANCELLED, CLIENT_GONE, "client_gone", since)
+            return
         denial = denials.OLD_ENTRY_TIMED_OUT if isinstance(error, TimeoutError) else denials.OLD_ENTRY_FAILED
+        if body.broken is BodyTooLarge and not exchange.is_started:
+            denial = denials.TOO_LARGE
         if exchange.is_started:
             _record(runtime, call, Outcome.CUT_STREAM, status, "stream_cut", since)
             await exchange.write(b"", more=False)
@@ -97,9 +112,18 @@ async def _send_back(response: aiohttp.ClientResponse, call: Call, exchange: Exc
     await exchange.write(b"", more=False)
 
 
-def _headers(exchange: Exchange, call: Call) -> CIMultiDict[str]:
+def _note_asked(call: Call, body: PassedBody) -> None:
+    """What a body that was not read before said on its way."""
+    call.is_stream = body.is_stream
+    if body.model and not call.decision.asked_model:
+        call.decision = replace(call.decision, asked_model=clean_name(body.model))
+
+
+def _headers(exchange: Exchange, call: Call, body: PassedBody) -> CIMultiDict[str]:
     """The client's headers; a key sent in another header is also put where old gateways look for it."""
     headers: CIMultiDict[str] = CIMultiDict()
+    if not body.is_whole and b"content-length" in exchange.headers:
+        headers["Content-Length"] = exchange.headers[b"content-length"].decode("latin-1")
     for name, value in exchange.scope["headers"]:
         if name.lower() not in HOP_BY_HOP:
             headers.add(name.decode("latin-1"), value.decode("latin-1"))

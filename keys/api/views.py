@@ -13,7 +13,7 @@ from rest_framework.status import HTTP_201_CREATED
 from accounts import selectors as people
 from accounts.models import Group, User
 from config.foundation.api_base import PortalViewSet, number_in
-from config.foundation.errors import NotFound
+from config.foundation.errors import InvalidInput, NotFound
 from keys import allowance, selectors, services, services_policy
 from keys.api.filters import KeyFilter
 from keys.api.serializers import (
@@ -27,7 +27,9 @@ from keys.api.serializers import (
     KeyReasonIn,
     RotateIn,
 )
-from keys.models import ApiKey
+from keys.models import ApiKey, UseProfile
+from keys.selectors_profiles import profile_for
+from keys.services_profiles import bind_key
 
 
 class KeyViewSet(PortalViewSet):
@@ -49,7 +51,7 @@ class KeyViewSet(PortalViewSet):
     def list(self, request: Request) -> Response:
         everything = request.query_params.get("all", "").lower() in ("1", "true")
         keys = selectors.keys_seen_by(self.actor) if everything else selectors.keys_for(self.actor)
-        return self.page_of(self.filter_queryset(keys.select_related("owner", "team", "group")), KeyOut)
+        return self.page_of(self.filter_queryset(keys.select_related("owner", "team", "group", "profile")), KeyOut)
 
     def retrieve(self, request: Request, pk: str) -> Response:
         return Response(KeyOut(self._key(pk)).data)
@@ -70,7 +72,7 @@ class KeyViewSet(PortalViewSet):
 
     @transaction.atomic
     def _create(self, given: dict[str, Any]) -> Response:
-        limit_nano = given.pop("limit")
+        limit_nano, profile = given.pop("limit"), self._profile(given.pop("profile_id"))
         team_id, owner_id = given.pop("team_id", None), given.pop("owner_id", None)
         team = self._team(team_id) if team_id else None
         owner = people.person_for(self.actor, owner_id) if owner_id else None
@@ -79,6 +81,10 @@ class KeyViewSet(PortalViewSet):
         if team is None and owner is None:
             owner = self.actor
         key, clear = services.issue_key(actor=self.actor, owner=owner, team=team, member=member, **given)
+        if profile is not None:
+            if key.model_names is not None:
+                raise InvalidInput("Give model_names or profile_id, not both.", field="profile_id")
+            bind_key(actor=self.actor, key=key, profile=profile)
         if limit_nano is not None:
             allowance.set_limit(actor=self.actor, key=key, limit_nano=limit_nano)
         return self._issued(key, clear, HTTP_201_CREATED)
@@ -92,6 +98,8 @@ class KeyViewSet(PortalViewSet):
         if "member_id" in given:
             member = self._member(key.team, given["member_id"]) if given["member_id"] else None
             services.set_key_member(actor=self.actor, key=key, member=member)
+        if "profile_id" in given:
+            bind_key(actor=self.actor, key=key, profile=self._profile(given["profile_id"]))
         limits = {name: given.get(name, getattr(key, name)) for name in ("model_names", "networks", "expires_at")}
         if set(limits) & set(given):
             services.set_key_limits(actor=self.actor, key=key, **limits)
@@ -140,6 +148,9 @@ class KeyViewSet(PortalViewSet):
 
     def _key(self, pk: str) -> ApiKey:
         return selectors.key_for(self.actor, number_in(pk))
+
+    def _profile(self, profile_id: int | None) -> UseProfile | None:
+        return profile_for(self.actor, profile_id) if profile_id else None
 
     def _team(self, team_id: int) -> Group:
         team = people.teams_for(self.actor).filter(pk=team_id).first()

@@ -25,6 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str], str]] = {
     "models_catalog.namemapentry": ({ADMIN, OPS}, set(), set(), "entry"),
     "models_catalog.namemapversion": ({ADMIN, OPS}, set(), set(), "version"),
     "keys.apikey": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, set(), "key"),
+    "keys.useprofile": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, {ADMIN, OPS}, "profile"),
     "billing.spendlimit": ({ADMIN, OPS, SUPPORT}, {ADMIN, OPS}, {ADMIN, OPS}, "limit"),
     "billing.pricebook": ({ADMIN, OPS, FINANCE}, set(), {ADMIN, FINANCE}, "book"),
     "billing.groupbook": ({ADMIN, OPS, FINANCE}, {ADMIN, FINANCE}, {ADMIN, FINANCE}, "group_book"),

@@ -36,6 +36,7 @@ from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, 
 from gateway.services.planes import create_plane
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
+from keys.services_profiles import create_profile
 from migrations_center.models import ImportIssue, ImportRun, Plan, Source, Wave, WaveEvent, WaveMember
 from models_catalog import services as catalog
 from models_catalog.models import AIModel, Upstream
@@ -125,6 +126,14 @@ def _keys(tag: str, world: World, customer: User) -> None:
     world.secrets += [clear, clear.removeprefix("sk-"), secret]
     world.things["key"] = ApiKey.objects.get(pk=key.pk)
     world.things["proof"] = ProofRun.objects.create(started_by=world.people[Role.OPS], key=key, state="done")
+    world.things["profile"] = create_profile(
+        actor=None,
+        team=world.things["group"],
+        use="coding",
+        name=f"Profile {tag}",
+        alias=f"coding-{tag}",
+        default_model=f"model-{tag}",
+    )
 
 
 def _prices(tag: str, world: World) -> None:

@@ -80,6 +80,11 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST keys/{key}/enable/": (MANAGERS, OTHERS | {FINANCE}),
     "GET keys/{key}/limit/": ({ADMIN, OPS, SUPPORT}, OTHERS | {FINANCE}),
     "PUT keys/{key}/limit/": (MANAGERS, OTHERS | {FINANCE}),
+    "GET profiles/": (EVERYBODY, NOBODY),
+    "POST profiles/": (EVERYBODY, NOBODY),
+    "GET profiles/{profile}/": ({ADMIN, OPS, SUPPORT, Role.USER}, {FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "PATCH profiles/{profile}/": (MANAGERS, {FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
+    "DELETE profiles/{profile}/": (MANAGERS, {FINANCE, Role.DEVELOPER, Role.CONTENT_LEAD}),
     "GET limits/": (EVERYBODY, NOBODY),
     "PUT limits/": (MANAGERS, NOBODY),
     "GET balance/": (EVERYBODY, NOBODY),
@@ -135,13 +140,16 @@ BODIES = {
     "PATCH keys/{key}/": {"name": "other"},
     "POST trials/{trial}/checks/": {"key_id": 1, "model": "m"},
     "PUT keys/{key}/limit/": {"limit": "1.5"},
+    "PATCH profiles/{profile}/": {"name": "Other"},
     "POST approvals/{approval}/refuse/": {"note": "no"},
 }
 
 
 def addresses(world: World) -> dict[str, str]:
     things = world.things
-    numbers = {name: things[name].pk for name in ("group", "model", "provider", "upstream", "key", "call", "run", "wave")}
+    numbers = {
+        name: things[name].pk for name in ("group", "model", "provider", "upstream", "key", "call", "run", "wave", "profile")
+    }
     return {
         **{name: str(pk) for name, pk in numbers.items()},
         "person": str(things["customer"].pk),

@@ -18,7 +18,7 @@ from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
 from tests.billing.stripe_double import StripeDouble
-from tests.browser import desk, engines, papers, rollout, studio, watch
+from tests.browser import desk, engines, papers, profiles, rollout, studio, watch
 from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.pages.conftest import World, build_world, one_call
 
@@ -79,6 +79,7 @@ PAGES = [
     *rollout.PAGES,
     *studio.PAGES,
     *engines.PAGES,
+    *profiles.PAGES,
     ("payment-start", "alice", "/billing/top-up/"),
     ("payments", "fin", "/finance/payments/"),
     ("unmatched", "fin", "/finance/unmatched/"),
@@ -115,6 +116,7 @@ def places(transactional_db: Any, clean_cache: Any, settings: Any) -> Iterator[d
         **studio.studio_of(world),
         **desk.paid_and_disputed(world, double, settings),
         **engines.planes_of(world),
+        **profiles.profiles_of(world),
     }
     double.stop()
 

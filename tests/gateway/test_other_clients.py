@@ -1,7 +1,6 @@
 """Clients that are not Python SDKs of the two dialects: the openai package of npm, and litellm as a client library."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -27,14 +26,15 @@ CALLS = (
 )
 
 
-@pytest.mark.parametrize("make", [toolbox.calls_by_node, toolbox.calls_by_litellm], ids=["openai-npm", "litellm"])
-def test_a_client_needs_nothing_but_the_base_url(world: World, make: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]):
+@pytest.mark.parametrize("program", [toolbox.openai_for_node, toolbox.litellm_library], ids=["openai-npm", "litellm"])
+def test_a_client_needs_nothing_but_the_base_url(world: World, program: Callable[[], toolbox.Program]):
     world.publish({"demo-image": RuleFigures(unit_prices={"image:*:*": 40_000_000})})
     world.settle_in()
     person = world.person("1")
     _, clear = world.key(person)
     access = {"base": f"{world.relay.url}/v1", "key": clear}
-    results = make([{**access, "kind": kind, "model": model, "text": text} for kind, model, text, *_ in CALLS])
+    with program() as client:
+        results = client.make([{**access, "kind": kind, "model": model, "text": text} for kind, model, text, *_ in CALLS])
     for (kind, _, _, said, *_), result in zip(CALLS, results, strict=True):
         assert result.get("text", "").startswith(said), (kind, result)
     rows = until(

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,45 @@ def python_package(name: str, version: str, *also: str) -> Path:
     return _installed(folder, [*command, "--quiet", "--target", str(folder), f"{name}=={version}", *also])
 
 
-def calls_by_node(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make the calls with the openai package of npm; one result for each."""
+class Program:
+    """A client program that is told calls and says what came of each; it lives until the block ends."""
+
+    def __init__(self, command: list[str], **environment: str) -> None:
+        self._command, self._environment = command, environment
+
+    def __enter__(self) -> "Program":
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            self._command,
+            env={**_plain_environment(), **self._environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def make(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Make the calls; one result for each."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(calls) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            raise AssertionError(f"{self._command[0]} ended: {self._errors.read()[-2000:]!r}")
+        results: list[dict[str, Any]] = json.loads(line)
+        assert len(results) == len(calls)
+        return results
+
+
+def openai_for_node() -> Program:
     folder = npm_package(*OPENAI_NPM)
     # Node looks for packages beside the script, so it is put there.
     script = folder / "calls.mjs"
@@ -57,20 +95,13 @@ def calls_by_node(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
         part = script.with_suffix(f".{os.getpid()}")
         part.write_bytes(fresh)
         part.replace(script)
-    return _made(["node", str(script)], calls)
+    return Program(["node", str(script)])
 
 
-def calls_by_litellm(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make the calls with litellm as a client library; one result for each."""
+def litellm_library() -> Program:
     folder = python_package(*LITELLM, *LITELLM_ALSO)
     command = [sys.executable, str(CLIENTS / "litellm_calls.py")]
-    return _made(command, calls, PYTHONPATH=str(folder), LITELLM_LOCAL_MODEL_COST_MAP="True")
-
-
-def _made(command: list[str], calls: list[dict[str, Any]], **environment: str) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = json.loads(run_client(command, given=json.dumps(calls), seconds=120, **environment))
-    assert len(results) == len(calls)
-    return results
+    return Program(command, PYTHONPATH=str(folder), LITELLM_LOCAL_MODEL_COST_MAP="True")
 
 
 def needs_big_client() -> None:
@@ -104,12 +135,11 @@ def _installed(folder: Path, command: list[str]) -> Path:
 
 def run_client(command: list[str], *, seconds: float = 60, cwd: Path | None = None, given: str = "", **environment: str) -> str:
     """Run a client to its end with nothing of this machine's settings; returns what it printed, fails with its errors."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     ended = subprocess.run(
         command,
-        env={**kept, "HOME": str(cwd or settings.VAR_DIR), **environment},
+        env={**_plain_environment(), "HOME": str(cwd or settings.VAR_DIR), **environment},
         cwd=cwd,
-        input=given,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -117,3 +147,8 @@ def run_client(command: list[str], *, seconds: float = 60, cwd: Path | None = No
     )
     assert ended.returncode == 0, f"{command[0]} ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-3000:]}"
     return ended.stdout
+
+
+def _plain_environment() -> dict[str, str]:
+    """Enough to run a program, and nothing that says where anything is."""
+    return {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -27,7 +27,7 @@ NO_PAGES = ("api/", "healthz", "readyz", "accounts/oidc/", "accounts/social/", "
 SAME = """
 API APIs URL URLs HTTP HTTPS HTML CSV XLSX JSON SQLite UTF UTC TOTP USD PIN OpenAI Anthropic Claude Code Codex CLI SDK Python
 Node Cursor Cherry Studio LobeChat Chatbox Bearer Base Key Keys Override Add Verify model Settings Models Cookie New One Token
-tokens English curl toml config
+tokens English curl toml config LiteLLM mcp
 """
 LANGUAGE_NAMES = {"English", "中文", "简体中文"}
 # Technical texts: addresses, ids, masked keys, lines of the audit trail, tables and columns of the old product.

@@ -12,7 +12,20 @@ from accounts.models import Group, GroupMembership, User
 from tests.pages.conftest import World
 
 SignIn = Callable[[User], Client]
-EVERYBODY = ["Home", "Calls", "Usage", "Keys", "Billing", "Statements", "Models", "Model health", "Set up", "Alerts", "Errors"]
+EVERYBODY = [
+    "Home",
+    "Calls",
+    "Usage",
+    "Keys",
+    "Billing",
+    "Statements",
+    "Models",
+    "Model health",
+    "Use profiles",
+    "Set up",
+    "Alerts",
+    "Errors",
+]
 
 
 def rail(client: Client) -> list[str]:

@@ -235,7 +235,7 @@ def test_r005_set_up_cards_in_the_shape_each_client_wants_without_a_key(
     assert shape["lobechat"]["API proxy address"] == "https://ai.example.org/v1"
     assert shape["chatbox"]["API path"] == "/v1/chat/completions"
     snippets = {card.slug: card.snippet for card in cards if card.snippet}
-    assert set(snippets) == {"claude-code", "codex-cli", "env", "python", "node", "curl"}
+    assert set(snippets) == {"claude-code", "codex-cli", "env", "python", "node", "litellm", "curl"}
     assert 'ANTHROPIC_BASE_URL="https://ai.example.org"\n' in snippets["claude-code"]
     assert 'base_url="https://ai.example.org/v1"' in snippets["python"]
     compile(snippets["python"], "snippet", "exec")

@@ -115,6 +115,9 @@ def _update(work: Apply, plan: KeyPlan) -> None:
     limit = key_totals([key.pk]).get(key.pk)
     current = _current(key, limit.limit_nano if limit else None)
     changes = plan.carried.changes(current, before)
+    if key.profile_id is not None:
+        # Bound to a use profile here: its models are the profile's, whatever list the old gateway has by now.
+        changes.pop("model_names", None)
     if "state" in changes:
         changes["state_reason"] = plan.carried.wanted["state_reason"]
     if _LIMIT in changes and not spent_by_keys([key.pk]).get(key.pk):

@@ -1,4 +1,5 @@
-"""Makes the calls it is told on standard input with litellm as a client library, and prints what came of each."""
+"""Makes the calls it is told with litellm as a client library: a line of standard input is a list of calls, a line of its
+output what came of each."""
 
 import json
 import sys
@@ -17,6 +18,7 @@ def note(response: httpx.Response) -> None:
     seen["request_id"] = response.headers.get("x-request-id")
     if response.status_code >= 400:
         response.read()
+        seen["wire"] = response.status_code
         seen["code"] = response.json()["error"].get("code")
         # Whether it tries again is what is asked, not how long it waits before that.
         response.headers["retry-after-ms"] = "1"
@@ -66,13 +68,14 @@ def made(call: dict[str, Any]) -> str:
 
 litellm.suppress_debug_info = True
 litellm.client_session = httpx.Client(event_hooks={"response": [note]})
-results = []
-for one in json.load(sys.stdin):
-    seen.clear()
-    try:
-        seen["text"] = made(one)
-    except Exception as error:
-        seen |= {"status": getattr(error, "status_code", None), "error": type(error).__name__}
-        seen.setdefault("message", str(error)[:300])
-    results.append(dict(seen))
-json.dump(results, sys.stdout)
+for line in sys.stdin:
+    results = []
+    for one in json.loads(line):
+        seen.clear()
+        try:
+            seen["text"] = made(one)
+        except Exception as error:
+            seen |= {"status": getattr(error, "status_code", None), "error": type(error).__name__}
+            seen.setdefault("message", str(error)[:300])
+        results.append(dict(seen))
+    print(json.dumps(results), flush=True)

@@ -1,8 +1,8 @@
-// Makes the calls it is told on standard input with the openai package of npm, and prints what came of each.
-import { readFileSync } from "node:fs";
+// Makes the calls it is told with the openai package of npm: a line of standard input is a list of calls, a line of its output
+// what came of each.
+import { createInterface } from "node:readline";
 import OpenAI from "openai";
 
-const calls = JSON.parse(readFileSync(0, "utf8"));
 const TOOL = { type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } };
 const PICTURE = { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } };
 
@@ -21,6 +21,7 @@ async function made(call) {
       // Whether it tries again is what is asked, not how long it waits before that.
       const headers = new Headers(answer.headers);
       headers.set("retry-after-ms", "1");
+      seen.wire = answer.status;
       return new Response(await answer.arrayBuffer(), { status: answer.status, headers });
     },
   });
@@ -59,6 +60,8 @@ const KINDS = {
   },
 };
 
-const results = [];
-for (const call of calls) results.push(await made(call));
-console.log(JSON.stringify(results));
+for await (const line of createInterface({ input: process.stdin })) {
+  const results = [];
+  for (const call of JSON.parse(line)) results.push(await made(call));
+  console.log(JSON.stringify(results));
+}
