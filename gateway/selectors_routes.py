@@ -161,6 +161,32 @@ def error_cases() -> list[ErrorCase]:
             for word, denial in CASES]  # fmt: skip
 
 
+# SDKs whose retries the contract suite proves, each in every shape: tests/gateway/test_error_suite.py.
+SDKS = ("OpenAI SDK, Python", "OpenAI SDK, Node", "Anthropic SDK, Python", "LiteLLM, Python")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryChange:
+    """A class of failure that SDKs try again in one of two shapes only; ``begins``: in the second."""
+
+    word: str | Promise
+    before: int
+    after: int
+    begins: bool
+
+
+def retry_changes(shape: str) -> list[tuple[str | Promise, list[RetryChange]]]:
+    """What a change from ``shape`` to each other one does to programs: (the other shape, classes whose retries change)."""
+    found: list[tuple[str | Promise, list[RetryChange]]] = []
+    for other in ErrorProfile.Profile:
+        if other.value == shape:
+            continue
+        pairs = [(word, status_of(denial, shape), status_of(denial, other.value)) for word, denial in CASES]
+        changed = [RetryChange(word, a, b, retries(b)) for word, a, b in pairs if retries(a) != retries(b)]
+        found.append((other.label, changed))
+    return found
+
+
 def _told(denial: Denial, profile: str) -> tuple[int, dict[str, object], bool]:
     status = status_of(denial, profile)
     language = "zh-hans" if (get_language() or "").startswith("zh") else "en"

@@ -131,5 +131,9 @@ def error_map(request: Asked) -> HttpResponse:
     elif request.method == "POST":
         require(request.user, RIGHT)
     mine = selectors.profile_of(request.user)
-    context["mine"] = ErrorProfile.Profile(mine).label
+    context |= {
+        "mine": ErrorProfile.Profile(mine).label,
+        "changes": selectors.retry_changes(mine),
+        "sdks": selectors.SDKS,
+    }
     return render(request, "gateway/error_map.html", context)

@@ -34,6 +34,7 @@ SPELLINGS: Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "effort": ("reasoning", ()),
     },
     "messages": {"max_output": ("max_tokens", ()), "temperature": ("temperature", ()), "top_p": ("top_p", ())},
+    "videos": {"size": ("size", ())},
     "images": {"size": ("size", ()), "quality": ("quality", ())},
 }
 

@@ -75,7 +75,7 @@ def _json(value: dict[str, Any]) -> web.Response:
 
 def _response(script: Script, status: str) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "id": f"resp_{script.answer_id}",
+        "id": script.answer_id and f"resp_{script.answer_id}",
         "object": "response",
         "created_at": CREATED,
         "model": script.served_as,
@@ -129,7 +129,12 @@ def _response_events(script: Script) -> Iterator[Event]:
 
 
 def _message(script: Script) -> dict[str, Any]:
-    return {"id": f"msg_{script.answer_id}", "type": "message", "role": "assistant", "model": script.served_as}
+    return {
+        "id": script.answer_id and f"msg_{script.answer_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": script.served_as,
+    }
 
 
 def _blocks(script: Script) -> list[dict[str, Any]]:

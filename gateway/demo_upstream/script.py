@@ -35,6 +35,7 @@ FAILURES = {
     "demo-stall": "falls silent after half of the answer",
     "demo-garbage-stream": "sends half of the answer, then what is no event",
     "demo-same-id": "gives every answer the same id",
+    "demo-null-id": "gives no answer an id",
     "demo-no-tools": "refuses requests with tools",
 }
 WORDS = ("the", "demo", "upstream", "answers", "with", "words", "that", "mean", "nothing", "at", "all", "and")
@@ -96,7 +97,7 @@ class Script:
     completion_tokens: int
     cached_tokens: int
     delay: float
-    answer_id: str
+    answer_id: str | None
     written_tokens: int = 0
     tool: str = ""
     tool_arguments: str = TOOL_ARGUMENTS
@@ -172,7 +173,7 @@ def script_for(raw: bytes, body: dict[str, Any]) -> Script:
         completion_tokens=int(usage.group(2)) if usage else 12,
         cached_tokens=int(usage.group(3) or 0) if usage else 0,
         delay=float(delay.group(1)) if delay else 0.2 if model == "demo-slow" else 0.0,
-        answer_id="demo-" + hashlib.sha256(same).hexdigest()[:24],
+        answer_id=None if model == "demo-null-id" else "demo-" + hashlib.sha256(same).hexdigest()[:24],
         written_tokens=int(usage.group(4) or 0) if usage else 0,
         tool=(called[1] or first_tool) if called else first_tool if _forces_tool(body.get("tool_choice")) else "",
         tool_arguments=(called[2] or TOOL_ARGUMENTS) if called else TOOL_ARGUMENTS,

@@ -232,11 +232,11 @@ async def _to_new_entry(
     if denial is not None:
         await runtime.refuse(call, exchange, denial)
         return
+    if view.profile is not None and call.form is None:
+        call.body = filled(call.body, call.spec.kind, view.profile.parameters)
     if call.spec.is_task and (problem := media.check(call)) is not None:
         await media.refuse(runtime, call, exchange, problem)
         return
-    if view.profile is not None and call.form is None:
-        call.body = filled(call.body, call.spec.kind, view.profile.parameters)
     runtime.last_use.note(view.id)
     runtime.features.note(call, is_here=True)
     if view.limits:

@@ -11,6 +11,8 @@ import httpx
 import httpx2
 import openai
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from config.foundation.clock import now
 from gateway.contract import denials
@@ -127,3 +129,21 @@ def test_M12_ten_classes_in_each_shape_through_four_sdks_flipped_and_flipped_bac
     # The shapes differ where it matters: what an old gateway's clients tried again they would no longer, and the reverse.
     again = {shape: {cell[3] for cell, found in wanted.items() if cell[1] == shape and found[2] == 2} for shape in SHAPES}
     assert again["one_api"] - again["portal"] == {"unknown model", "no price"}
+
+
+def test_M12_the_page_says_which_sdks_change_what_they_try_again(world: World, client: Client):
+    """M12: from each shape to each other one, the failures that are tried again in one of them only, for four SDKs."""
+    person = world.person()
+    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+    page = client.get(reverse("error_map"))
+    assert set(page.context["sdks"]) == {"OpenAI SDK, Python", "OpenAI SDK, Node", "Anthropic SDK, Python", "LiteLLM, Python"}
+    told = {str(shape): {str(one.word): one for one in changed} for shape, changed in page.context["changes"]}
+    assert set(told) == {"One API", "New API"}
+    unknown = told["One API"]["unknown model"]
+    assert (unknown.before, unknown.after, unknown.begins) == (404, 503, True)
+    assert (told["New API"]["request wrong"].before, told["New API"]["request wrong"].after) == (400, 500)
+    set_error_profile(actor=None, profile="one_api")
+    page = client.get(reverse("error_map"))
+    back = {str(one.word): one for shape, changed in page.context["changes"] if "portal" in str(shape) for one in changed}
+    assert (back["unknown model"].begins, back["unknown model"].after) == (False, 404)
+    assert "stops trying again" in page.content.decode()

@@ -1,5 +1,6 @@
 """Clients and upstreams that behave badly, and large bodies: whatever they do, the money is right to the last nano-dollar."""
 
+import contextlib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from django.core.management import call_command
 
 from billing.models import LedgerEntry, RequestLog
 from billing.pricing import RuleFigures
+from gateway.services import remember_old_entry, set_routes
 from models_catalog import services as catalog
-from tests.gateway.servers import until
+from tests.gateway.servers import Server, until
 from tests.gateway.world import World, balance, charges, held, log_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -26,6 +28,8 @@ START = 1_000_000_000
 def request_of(path: str, text: str, model: str = "demo-chat", **more: Any) -> dict[str, Any]:
     if path == "/v1/responses":
         return {"model": model, "input": text, "max_output_tokens": 60, **more}
+    if path == "/v1/completions":
+        return {"model": model, "prompt": text, "max_tokens": 60, **more}
     return {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 60, **more}
 
 
@@ -56,11 +60,12 @@ def leave_after(world: World, path: str, clear: str, events: int) -> None:
             got += part
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"])
 def test_a_stream_may_be_left_at_every_chunk(world: World, path: str):
     person = world.person("1")
     _, clear = world.key(person)
-    places = list(range(1, 12))
+    # Plain completions have no event for the role: the last one of theirs is the tenth.
+    places = list(range(1, 11 if path == "/v1/completions" else 12))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: leave_after(world, path, clear, n), places))
     rows = all_is_right(person, len(places))
@@ -183,3 +188,115 @@ def test_a_form_of_50_megabytes_goes_through_without_being_held_in_memory(world:
     assert failed.status_code == 502
     rows = all_is_right(person, 4)
     assert sorted(row.cost_nano for row in rows) == [0, 0, 30_000, 30_000]
+
+
+def test_a_body_of_50_megabytes_on_the_old_route_is_passed_on_and_not_held_in_memory(world: World, old_gateway: Server):
+    old_gateway.reset()
+    entry = remember_old_entry(actor=None, name="old gateway", base_url=old_gateway.url)
+    person = world.person("1")
+    key, clear = world.key(person)
+    set_routes(actor=None, key_ids=[key.pk], route="old", old_entry=entry)
+    world.settle_in()
+
+    def send(size: int, **more: Any) -> httpx.Response:
+        content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * size}}]
+        body = {"messages": [{"role": "user", "content": content}], "model": "old-name", **more}
+        return httpx.post(
+            f"{world.relay.url}/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {clear}"}, timeout=60
+        )
+
+    assert send(MEGABYTE).status_code == 200
+    (worker,) = world.relay.children()
+    Path(f"/proc/{worker}/clear_refs").write_text("5")
+    before = peak_of(world)
+    answer = send(50 * MEGABYTE, stream=True)
+    assert answer.status_code == 200
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert peak_of(world) - before < 20_000
+    # The name stood behind fifty megabytes, and is in the record all the same.
+    row = log_of(answer.headers["x-request-id"])
+    assert (row.route, row.asked_model, row.is_stream, row.outcome, row.cost_nano) == ("old", "old-name", True, "ok", 0)
+    assert [one["model"] for one in old_gateway.calls()["calls"]] == ["old-name", "old-name"]
+    # Too large is refused: at once when the client says how much comes, else where the limit is passed.
+    refused = send(65 * MEGABYTE)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "request_too_large")
+
+    def without_end() -> Any:
+        for _ in range(65):
+            yield b"x" * MEGABYTE
+
+    with contextlib.suppress(httpx.WriteError, httpx.ReadError):
+        refused = httpx.post(
+            f"{world.relay.url}/v1/chat/completions", content=without_end(), timeout=60,
+            headers={"Authorization": f"Bearer {clear}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        assert refused.json()["error"]["code"] == "request_too_large"
+    rows = until(lambda: (r := list(RequestLog.objects.filter(user_id=person.pk))) and len(r) == 4 and r)
+    assert sorted(row.error_code for row in rows) == ["", "", "request_too_large", "request_too_large"]
+    assert len(old_gateway.calls()["calls"]) == 2
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_large_body_is_recorded_as_gone(world: World, old_gateway: Server):
+    old_gateway.reset()
+    entry = remember_old_entry(actor=None, name="old gateway", base_url=old_gateway.url)
+    person = world.person("1")
+    key, clear = world.key(person)
+    set_routes(actor=None, key_ids=[key.pk], route="old", old_entry=entry)
+    world.settle_in()
+    host, port = world.relay.url.removeprefix("http://").split(":")
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nx-api-key: {clear}\r\ncontent-type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(head.encode() + b"content-length: %d\r\n\r\n" % (8 * MEGABYTE) + b"x" * (2 * MEGABYTE))
+        time.sleep(0.3)
+    row = until(lambda: RequestLog.objects.filter(user_id=person.pk).first(), 15)
+    assert (row.outcome, row.error_code, row.cost_nano) == ("cancelled", "client_gone", 0)
+    assert old_gateway.calls()["total"] == 0
+
+
+def test_a_large_json_body_leaves_nothing_in_memory_once_it_is_answered(world: World):
+    catalog.update_upstream(actor_name="test", upstream=world.route, timeout_seconds=60)
+    world.settle_in()
+    _, clear = world.key(world.person("1"))
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * (50 * MEGABYTE)}}
+    content = [picture, {"type": "text", "text": "[[usage 1000 5]]"}]
+    assert world.ask(clear, "hi").status_code == 200
+    before = rss_of(world)
+    for _ in range(3):
+        assert world.ask(clear, messages=[{"role": "user", "content": content}]).status_code == 200
+    until(lambda: rss_of(world) - before < 30_000, 10)
+
+
+def rss_of(world: World) -> int:
+    """What the relay's worker has in memory now, in kilobytes."""
+    (worker,) = world.relay.children()
+    lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+def test_ids_that_are_null_or_repeated_at_the_upstream_lose_no_row(world: World, path: str):
+    """The provider's ids are no key of ours: with ``null`` and with the same one each call has its row and its charge."""
+    person = world.person("1")
+    _, clear = world.key(person)
+    for model in ("demo-null-id", "demo-same-id"):
+        for is_stream in (False, True):
+            body = request_of(path, "hi [[usage 100 10]]", model, stream=is_stream)
+            answer = httpx.post(world.relay.url + path, json=body, headers={"x-api-key": clear}, timeout=20)
+            assert answer.status_code == 200, answer.text
+            assert log_of(answer.headers["x-request-id"]).cost_nano == 130
+    assert len(all_is_right(person, 4)) == 4
+
+
+def test_a_response_that_is_asked_for_again_is_not_charged_again(world: World):
+    """A GET of an earlier response is nothing the entry serves: no row, no charge."""
+    person = world.person("1")
+    _, clear = world.key(person)
+    made = httpx.post(
+        f"{world.relay.url}/v1/responses", json=request_of("/v1/responses", "hi [[usage 100 10]]"), headers={"x-api-key": clear}
+    )
+    for _ in range(3):
+        again = httpx.get(f"{world.relay.url}/v1/responses/{made.json()['id']}", headers={"x-api-key": clear})
+        assert (again.status_code, again.json()["error"]["code"]) == (404, "not_found")
+    rows = all_is_right(person, 4)
+    assert sum(row.cost_nano for row in rows) == 130
+    assert world.upstream.calls()["total"] == 1

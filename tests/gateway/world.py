@@ -26,7 +26,7 @@ USD = 1_000_000_000
 RULE = RuleFigures(input_nano=1_000_000, cached_nano=500_000, output_nano=3_000_000)
 FAILING = ("demo-500", "demo-429", "demo-timeout", "demo-cut-stream", "demo-cut-before-output", "demo-no-usage")
 FAILING += ("demo-slow", "demo-garbage", "demo-other-model", "demo-400", "demo-401", "demo-503", "demo-stall")
-FAILING += ("demo-garbage-stream", "demo-same-id")
+FAILING += ("demo-garbage-stream", "demo-same-id", "demo-null-id")
 CREDENTIAL = "sk-upstreamCREDENTIALcanary0123456789abcdefghij"
 _numbers = itertools.count(1)
 

@@ -15,6 +15,7 @@ SignIn = Callable[[User], Client]
 EVERYBODY = [
     "Home",
     "Calls",
+    "Images and videos",
     "Usage",
     "Keys",
     "Billing",
