@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import Group, GroupMembership, User
 from billing.models import RequestLog
 from billing.pricing import RuleFigures
+from gateway.planes.keys_feed import key_page
 from gateway.selectors_profiles import places_of_names
 from keys.models import ApiKey, UseProfile
 from keys.services_limits import CallFigures
@@ -174,3 +175,26 @@ def test_R049_the_set_up_page_of_a_bound_key_names_the_profile(world: World, tea
     assert 'client.images.generate(model="coding"' in python.snippet
     assert python.answers == "demo-image"
     assert "Put the key into the variable PORTAL_API_KEY" in page.content.decode(), "the steps of each card are on the page"
+
+
+def test_data_planes_hear_of_a_change_of_the_profile(world: World, team_of: tuple[User, Group]):
+    """A copy of the keys elsewhere follows: when a key is bound, when the profile changes, when its limit does."""
+    lead, team = team_of
+    key, _ = world.key(team=team)
+    profile = profile_of(lead, team)
+    cursor = key_page("")["cursor"]
+
+    def heard() -> dict[str, Any]:
+        nonlocal cursor
+        page = key_page(cursor)
+        cursor = page["cursor"]
+        return {row["key_id"]: row for row in page["rows"]}.get(key.pk, {})
+
+    assert heard() == {}
+    bind_key(actor=lead, key=key, profile=profile)
+    assert heard()["models"] == ["demo-chat"]
+    change_profile(actor=lead, profile=profile, default_model="demo-slow", model_names=["demo-chat"])
+    assert heard()["models"] == ["demo-chat", "demo-slow"]
+    change_profile(actor=lead, profile=profile, figures=CallFigures(requests_per_minute=7))
+    assert heard()["rpm"] == 7
+    assert heard() == {}
