@@ -172,7 +172,7 @@ SHOW_SERVED_MODEL = env.flag("SHOW_SERVED_MODEL", True)
 RELAY_BREAKER_FAILURES = env.number("RELAY_BREAKER_FAILURES", 5)
 RELAY_BREAKER_SECONDS = env.number("RELAY_BREAKER_SECONDS", 10)
 # The largest request the unified entry takes; a form with files goes through a temporary file, everything else is in memory.
-# A wave starts only when every live relay has confirmed each of its keys; off where another engine serves the calls.
+# A wave starts only when every live relay and data plane has confirmed each of its keys; off to start without.
 WAVE_KEY_CONFIRMATION = env.flag("WAVE_KEY_CONFIRMATION", True)
 RELAY_BODY_MEGABYTES = env.number("RELAY_BODY_MEGABYTES", 64)
 # Processes of a relay that runs beside the portal (make relay, and the relay of make up).

@@ -59,7 +59,7 @@ def key_page(text: str) -> dict[str, Any]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(NOW_SQL)
         oldest, newest, moment = cursor.fetchone()
-        given = _read(text)
+        given = cursor_from(text)
         is_reset = given is None or given.since > newest or moment - given.at > OLDEST_CURSOR_SECONDS
         if given is None or is_reset:
             given = Cursor(0, oldest, 0, moment)
@@ -93,7 +93,8 @@ def forget_old_changes() -> int:
         return int(cursor.rowcount)
 
 
-def _read(text: str) -> Cursor | None:
+def cursor_from(text: str) -> Cursor | None:
+    """The cursor in a text, None for none at all; raises InvalidInput."""
     if not text:
         return None
     parts = text.split(".")

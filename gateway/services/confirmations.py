@@ -1,4 +1,7 @@
-"""The handshake before a wave: relays are asked to read keys, and a key counts once every live relay holds what we hold."""
+"""The handshake before a wave: relays are asked to read keys, and a key counts once every live relay holds what we hold.
+
+A data plane that serves over HTTP keeps a copy of all keys by itself; its heartbeat says how far it has read.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -11,10 +14,12 @@ from django.db.models import Q
 from accounts.models import User
 from accounts.rights import require
 from config.foundation.clock import now
+from config.foundation.errors import InvalidInput
 from gateway.contract.fingerprint import fingerprint_of
 from gateway.contract.loading import load_keys
 from gateway.contract.types import KeyView
-from gateway.models import KeyConfirmation, KeyWatch, RelayInstance
+from gateway.models import DataPlane, DataPlaneInstance, KeyChange, KeyConfirmation, KeyWatch, RelayInstance
+from gateway.planes.keys_feed import cursor_from
 from keys.models import ApiKey, KeySecret
 
 RIGHT = "migrations.manage"
@@ -60,12 +65,15 @@ def end_confirmation(*, key_ids: Collection[int]) -> None:
 
 
 def unconfirmed(key_ids: Collection[int]) -> list[Unconfirmed]:
-    """Which of these keys some live relay does not hold as the database has them now; by key, then relay."""
+    """Which of these keys some live relay or data plane does not hold as the database has them now; by key, then relay."""
     names = dict(ApiKey.objects.filter(pk__in=key_ids).order_by("pk").values_list("pk", "name"))
-    relays = sorted(RelayInstance.objects.filter(seen_at__gte=now() - ALIVE).values_list("name", flat=True))
-    if not relays:
+    alive = now() - ALIVE
+    relays = sorted(RelayInstance.objects.filter(seen_at__gte=alive).values_list("name", flat=True))
+    planes = DataPlaneInstance.objects.filter(seen_at__gte=alive, plane__state=DataPlane.State.ACTIVE)
+    behind = {f"{one.plane}/{one.name}": _behind(one.key_cursor, list(names)) for one in planes.select_related("plane")}
+    if not relays and not behind:
         return [Unconfirmed(key_id, name, "", NO_RELAY) for key_id, name in names.items()]
-    ours = _fingerprints(list(names))
+    ours = _fingerprints(list(names)) if relays else {}
     rows = KeyConfirmation.objects.filter(key_id__in=list(names), relay__in=relays)
     said = {(row.relay, row.key_id): row for row in rows}
     found = []
@@ -77,7 +85,23 @@ def unconfirmed(key_ids: Collection[int]) -> list[Unconfirmed]:
                 reason = ANOTHER_STATE
             if reason:
                 found.append(Unconfirmed(key_id, name, relay, reason))
+        found += [Unconfirmed(key_id, name, plane, NOT_SAID) for plane, missing in sorted(behind.items()) if key_id in missing]
     return found
+
+
+def _behind(cursor: str, key_ids: list[int]) -> set[int]:
+    """Keys that a data plane with this cursor in the feed of keys has not surely read as they are (``planes.keys_feed``)."""
+    try:
+        place = cursor_from(cursor)
+    except InvalidInput:
+        place = None
+    if place is None:
+        return set(key_ids)
+    if not place.since:
+        # Still at its first reading: it has the keys up to this one.
+        return {key_id for key_id in key_ids if key_id > place.after}
+    changes = KeyChange.objects.filter(key_id__in=key_ids, changed_xid__gte=place.since)
+    return set(changes.values_list("key_id", flat=True).distinct())
 
 
 def _fingerprints(key_ids: list[int]) -> dict[int, str]:

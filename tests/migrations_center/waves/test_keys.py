@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -11,7 +12,7 @@ from accounts.models import AuditEvent, OutboundMail, Role, User
 from accounts.services.people import create_person
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
-from gateway.models import KeyConfirmation, KeyWatch, RelayInstance
+from gateway.models import DataPlane, DataPlaneInstance, KeyChange, KeyConfirmation, KeyWatch, RelayInstance
 from gateway.services.confirmations import ask_confirmation, unconfirmed
 from keys.models import ApiKey, KeySecret
 from keys.services import rotate_key
@@ -175,3 +176,26 @@ def test_R013_the_page_of_the_keys(town: Town, chosen: Wave, client: Client) -> 
     assert client.get(address).status_code == 403
     with pytest.raises(NotAllowed):
         ask_confirmation(actor=person, key_ids=[town.keys["ann"].pk])
+
+
+def test_R013_a_data_plane_over_http_has_read_as_far_as_its_heartbeat_says(town: Town, chosen: Wave) -> None:
+    """No cursor: it holds nothing. On its first reading: keys up to one. Later: every key that did not change since."""
+    RelayInstance.objects.all().delete()
+    plane = DataPlane.objects.create(name=f"engine {chosen.pk}", digest=uuid4().bytes, tail="abcd", rotated_at=now())
+    ids = sorted(town.keys[name].pk for name in ("ann", "ben"))
+    values = {"plane": plane, "name": "p1", "seen_at": now()}
+    process = DataPlaneInstance.objects.create(**values)
+
+    def missing(cursor: str) -> list[int]:
+        DataPlaneInstance.objects.filter(pk=process.pk).update(key_cursor=cursor, seen_at=now())
+        return sorted(one.key_id for one in unconfirmed(ids))
+
+    assert missing("") == ids
+    assert missing("rubbish") == ids
+    assert missing(f"0.5.{ids[0]}.1") == ids[1:]
+    KeyChange.objects.filter(key_id__in=ids).delete()
+    KeyChange.objects.create(key_id=ids[0], changed_xid=100, changed_at=now())
+    assert missing("100.0.0.1") == ids[:1]
+    assert missing("101.0.0.1") == []
+    DataPlaneInstance.objects.filter(pk=process.pk).update(seen_at=now() - timedelta(minutes=2))
+    assert {one.reason for one in unconfirmed(ids)} == {"no_relay"}
