@@ -119,7 +119,7 @@ def explain(actor: User, key_id: int, question: Question) -> Verdict:
         question = replace(question, address=str(view.networks[0].network_address))
     ask = Ask(question.model, question.address, protocol=spec.protocol)
     decision = resolve(snapshot, view, ask, at)
-    ruling = ruling_of(snapshot, view, ask, decision, at)
+    ruling = ruling_of(snapshot, view, decision, at)
     denial, held, available = decision.denial, None, None
     looks = denial is None and decision.route == "new" and abs(at - read_at) <= IS_NOW
     if looks:

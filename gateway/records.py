@@ -144,7 +144,7 @@ def _limit_or_purse(ruling: Ruling, key: KeyView) -> tuple[Model | None, str, tu
     if ruling.record == "call_limit":
         row: CallLimit | None = None
         for one in call_limits_on(ApiKey.objects.get(pk=key.id)):
-            kind = "key" if one.key_id else "group" if one.user_id is None else "person" if one.group_id is None else "member"
+            kind = "key" if one.key_id else "profile" if one.profile_id else _whose(one)
             row = row or (one if kind == of else None)
         return row, "", ("keys.view", "limits_key", str(key.id))
     span = ruling.rule.split(".")[2]
@@ -153,8 +153,12 @@ def _limit_or_purse(ruling: Ruling, key: KeyView) -> tuple[Model | None, str, tu
         "group": Q(group_id=key.payer_group_id, user=None),
         "person": Q(user_id=key.owner_id, group=None),
         "member": Q(group_id=key.team_id, user__isnull=False),
-    }[of]
+    }.get(of, Q(pk=None))
     return SpendLimit.objects.filter(wanted, span=span).first(), "", ("keys.view", "limits_key", str(key.id))
+
+
+def _whose(limit: CallLimit) -> str:
+    return "group" if limit.user_id is None else "person" if limit.group_id is None else "member"
 
 
 def _newest_event(row: Model) -> AuditEvent | None:

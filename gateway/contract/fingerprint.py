@@ -15,7 +15,7 @@ from gateway.contract.types import KeyView
 def fingerprint_of(views: Mapping[bytes, KeyView]) -> str:
     """Hex of SHA-256 over the living secrets of one key, each by its digest, with what was found behind it."""
     facts = [[digest.hex(), _facts(views[digest])] for digest in sorted(views)]
-    return hashlib.sha256(orjson.dumps(facts)).hexdigest()
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _facts(view: KeyView) -> list[object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.contract.snapshot import Snapshot
-from gateway.contract.types import Ask, Decision, Denial, KeyView
+from gateway.contract.types import Decision, Denial, KeyView
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ OF_KEY = {
 }
 
 
-def ruling_of(snapshot: Snapshot, key: KeyView, ask: Ask, decision: Decision, now: datetime) -> Ruling:
+def ruling_of(snapshot: Snapshot, key: KeyView, decision: Decision, now: datetime) -> Ruling:
     """The rule behind a decision of ``resolve``, which was asked with the same values."""
     denial = decision.denial
     if denial is None:
@@ -42,7 +42,7 @@ def ruling_of(snapshot: Snapshot, key: KeyView, ask: Ask, decision: Decision, no
         return Ruling("model.open_to_group", "model", name=decision.model.name if decision.model else "")
     if denial.code in OF_KEY:
         return Ruling(OF_KEY[denial.code], "key", id=key.id)
-    return _of_identity(key, denial, now) or _of_team(snapshot, key, denial) or _of_model(snapshot, ask, decision, denial)
+    return _of_identity(key, denial, now) or _of_team(snapshot, key, denial) or _of_model(snapshot, key, decision, denial)
 
 
 def _of_identity(key: KeyView, denial: Denial, now: datetime) -> Ruling | None:
@@ -71,8 +71,10 @@ def _of_team(snapshot: Snapshot, key: KeyView, denial: Denial) -> Ruling | None:
     return None
 
 
-def _of_model(snapshot: Snapshot, ask: Ask, decision: Decision, denial: Denial) -> Ruling:
+def _of_model(snapshot: Snapshot, key: KeyView, decision: Decision, denial: Denial) -> Ruling:
     asked = decision.asked_model
+    if key.profile is not None and asked == key.profile.alias:
+        asked = key.profile.default_model
     mapped = snapshot.names.get(asked)
     called = (mapped.model_name if mapped else asked) or ""
     match denial.code:

@@ -129,15 +129,15 @@ def test_R013_a_wave_waits_for_the_key_that_a_relay_does_not_hold(moving: Moving
     mended = KeySecret.objects.get(key_id=moving.ids[7])
     KeySecret.objects.filter(pk=mended.pk).update(pepper_number=9)
     waves.mark_ready(actor=moving.ops, wave=moving.wave)
-    until(lambda: {one.key_name for one in continuity.unconfirmed_keys(moving.wave)} == {"K7"}, 10)
+    until(lambda: {one.key_name for one in continuity.unconfirmed_keys(moving.wave)} == {"K7"}, 40)
     api = APIClient()
     api.force_authenticate(moving.ops)
     refused = api.post(f"/api/portal/waves/{moving.wave.pk}/switch/", {}, format="json")
     error = refused.json()["error"]
     assert (refused.status_code, error["code"]) == (409, "gates_red")
     assert "K7." in error["message"]
-    assert [one["key"] for one in error["findings"]] == ["K7"]
-    assert error["findings"][0]["why"] == "unknown_pepper"
+    # By every relay that is up.
+    assert {(one["key"], one["why"]) for one in error["findings"]} == {("K7", "unknown_pepper")}
     moving.wave.refresh_from_db()
     assert moving.wave.state == Wave.State.READY
     assert "K7" in moving.page("missing")
@@ -147,7 +147,7 @@ def test_R013_a_wave_waits_for_the_key_that_a_relay_does_not_hold(moving: Moving
     KeySecret.objects.filter(pk=mended.pk).update(pepper_number=mended.pepper_number)
     # A key that changes after it was confirmed has to be confirmed as it is now.
     continuity.ask_relays(actor=moving.ops, wave=moving.wave)
-    until(moving.confirmed, 10)
+    until(moving.confirmed, 40)
     switching.switch(actor=moving.ops, wave=moving.wave)
     settle_in(moving.relay)
     assert moving.call_all([(n, "bearer") for n in (7, 8, 1)]) == [200, 200, 200]
@@ -160,7 +160,7 @@ def test_M4_every_old_key_works_at_its_first_call_in_every_header(moving: Moving
     first = [(n, styles[n % 4]) for n in moving.live]
     seen = 41 if LIVE == 64 else LIVE // 2
     waves.mark_ready(actor=moving.ops, wave=moving.wave)
-    until(moving.confirmed, 10)
+    until(moving.confirmed, 40)
     switching.switch(actor=moving.ops, wave=moving.wave)
     settle_in(moving.relay)
     assert moving.call_all(first[:seen]) == [200] * seen
