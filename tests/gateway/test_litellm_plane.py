@@ -58,7 +58,9 @@ def stage(transactional_db: None, upstream: Server) -> Iterator[Stage]:
         try:
             yield stage
         finally:
-            stage.proxy.stop()
+            # Neither has anything to say at its end: what the proxy did not report is on its disk.
+            stage.proxy.kill()
+            portal.kill()
 
 
 def words(text: str) -> list[dict[str, str]]:
@@ -76,7 +78,7 @@ def test_litellm_serves_over_the_contract_and_survives_kill_9(stage: Stage):
     a_disabled_key_is_refused_by_the_copy(stage, person)
     killed_and_started_again(stage, person, clear)
     nothing_secret_is_kept(stage, clear)
-    assert key.pk == RequestLog.objects.filter(user_id=person.pk, outcome="ok").first().key_id  # type: ignore[union-attr]
+    assert RequestLog.objects.filter(user_id=person.pk, key_id=key.pk, outcome="ok").count() >= 3
 
 
 def served_plain_and_streaming(stage: Stage, person: User, clear: str) -> None:
@@ -111,8 +113,9 @@ def served_plain_and_streaming(stage: Stage, person: User, clear: str) -> None:
 
 def refused_as_the_portal_refuses(stage: Stage, person: User, clear: str) -> None:
     sdk = stage.sdk(clear)
+    _, poor = stage.world.key(stage.world.person("0.000001"))
     with pytest.raises(openai.APIStatusError) as short:
-        sdk.chat.completions.create(model="demo-chat", messages=words(""), max_tokens=10**9)
+        stage.sdk(poor).chat.completions.create(model="demo-chat", messages=words(""), max_tokens=500)
     assert (short.value.status_code, short.value.body["type"]) == (402, "insufficient_quota")  # type: ignore[index]
     assert log_of(short.value.response.headers["x-request-id"]).error_code == "insufficient_quota"
     with pytest.raises(openai.NotFoundError) as unknown:

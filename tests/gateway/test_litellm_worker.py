@@ -54,6 +54,7 @@ def asked(clear: str, request_id: str) -> dict[str, Any]:
 def test_a_worker_learns_serves_reports_and_compares(live_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """From an empty folder to figures that agree; asked to drain and to read everything anew; started again from its folder."""
     monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(worker_module, "WAIT_SECONDS", 1)
     monkeypatch.setattr(worker_module, "KEYS_SECONDS", 0.2)
     world, plane = company(), Plane.new(may_read_secrets=True)
     person = world.person("1")
@@ -66,7 +67,7 @@ def test_a_worker_learns_serves_reports_and_compares(live_server: Any, tmp_path:
         worker = Worker(options, router.install)
         await worker.start()
         try:
-            await until(lambda: worker.copy.find(options.digests_of(clear)) and router.documents and worker.is_draining)
+            await until(lambda: worker.copy.find(options.digests_of(clear)) and worker.copy.version and worker.is_draining)
             assert worker.copy.model_of("demo-chat") == "demo-chat"
             assert router.secrets == [CREDENTIAL]
             call = worker.calls.begin({"endpoint": "/v1/chat/completions", "model_requested": "demo-chat"}, 10)
@@ -116,6 +117,7 @@ def test_a_worker_learns_serves_reports_and_compares(live_server: Any, tmp_path:
 def test_what_another_process_left_is_reported_by_the_next(live_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Two shares of one folder: one has an open call that is held for, the other process finds it."""
     monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(worker_module, "WAIT_SECONDS", 1)
     world, plane = company(), Plane.new()
     person = world.person("1")
     _, clear = world.key(person)
