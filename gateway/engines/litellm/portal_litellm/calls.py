@@ -39,6 +39,8 @@ class Call:
     size: int = 0
     ended: float | None = None
     is_aborted: bool = False
+    # The client was told that the call failed: no attempt follows.
+    is_over: bool = False
     # The client did not ask for the usage of its stream, but we did: it is taken out again.
     hides_usage: bool = False
     failure: Event | None = None

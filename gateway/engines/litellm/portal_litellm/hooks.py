@@ -245,7 +245,7 @@ class PortalCallback(CustomLogger):
         worker().calls.finish(call, "ok", **facts)
 
     async def async_log_failure_event(self, kwargs: dict, response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """The call has failed for good; a stream that broke off has figures here."""
+        """An attempt has failed; a stream that broke off has figures here. Whether another attempt follows is not said."""
         call = _call_of(kwargs)
         if call is None:
             return
@@ -256,8 +256,8 @@ class PortalCallback(CustomLogger):
             facts = _failure(error, payload.get("model_id"))
             usage = usage_of(call, response_obj, payload) if call.chunks else {}
             worker().calls.attempt_failed(call, dp_cost_nano=cost_nano(payload), **facts, **usage)
-        call.ended = time.monotonic()
-        worker().calls.finish_failed(call)
+        if call.is_over:
+            worker().calls.finish_failed(call)
 
     async def async_post_call_failure_hook(
         self, request_data: dict, original_exception: Exception, user_api_key_dict: Any, traceback_str: str | None = None
@@ -267,11 +267,14 @@ class PortalCallback(CustomLogger):
             return None
         call = _call_of(request_data)
         if call is not None:
-            # The figures come with another event; if they do not, the call ends without them soon.
+            call.is_over = True
+            # The figures of a stream come with another event; if they do not, the call ends without them soon.
             call.ended = call.ended or time.monotonic()
-        if call is not None and call.chunks:
-            # The answer has begun; LiteLLM ends the stream with an error of its own.
-            return None
+            if call.chunks:
+                # The answer has begun; LiteLLM ends the stream with an error of its own.
+                return None
+            if call.failure is not None:
+                worker().calls.finish_failed(call)
         return _told_as(_failure(original_exception, None)["http_status"])
 
 
