@@ -270,11 +270,12 @@ class PortalCallback(CustomLogger):
             call.is_over = True
             # The figures of a stream come with another event; if they do not, the call ends without them soon.
             call.ended = call.ended or time.monotonic()
-            if call.chunks:
-                # The answer has begun; LiteLLM ends the stream with an error of its own.
-                return None
-            if call.failure is not None:
+            has_begun = call.chunks > 0
+            if call.failure is not None and (not has_begun or "usage" in call.failure):
                 worker().calls.finish_failed(call)
+            if has_begun:
+                # LiteLLM ends the stream with an error of its own.
+                return None
         return _told_as(_failure(original_exception, None)["http_status"])
 
 
