@@ -11,6 +11,7 @@ from .spool import Event, Spool
 # A call that has ended but whose figures did not come is reported with what is known after so long.
 PATIENCE_SECONDS = 10.0
 BYTES_A_TOKEN = 4
+CLIENT_GONE = 499
 MOST_REFUSALS_WAITING = 5_000
 
 
@@ -94,7 +95,7 @@ class Calls:
             self._spool.add({**call.failure, "is_final": False})
             call.failure = None
         if outcome == "ok" and call.is_aborted:
-            outcome = "client_abort"
+            outcome, facts["http_status"] = "client_abort", CLIENT_GONE
         self._spool.add(self._ended(call, call.attempts + 1, outcome, facts))
 
     def finish_failed(self, call: Call) -> None:
