@@ -20,7 +20,6 @@ from billing.services.ledger import CallEvent, ReserveRequest, record_calls, res
 from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput
 from config.foundation.http import cut_network
-from config.foundation.ids import uuid7_time
 from gateway.contract import denials
 from gateway.contract.endpoints import ENDPOINTS, Endpoint, dialect_of
 from gateway.contract.error_shapes import error_value, status_of
@@ -32,6 +31,7 @@ from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import Ask, Decision, Denial, KeyView
 from gateway.models import DataPlane
 from gateway.planes.cache import snapshots
+from gateway.planes.events import seconds_off
 
 # The id of a call tells its time; it decides into which month and which spend window the call falls.
 CLOCK_SECONDS = 120
@@ -114,7 +114,7 @@ def check_clock(request_id: UUID, moment: datetime) -> None:
     """Raise ClockSkew for an id that was not made now, InvalidInput for one that tells no time."""
     if request_id.version != 7:
         raise InvalidInput("A request id is a UUIDv7 (RFC 9562).")
-    off = (uuid7_time(request_id) - moment).total_seconds()
+    off = seconds_off(request_id, moment)
     if abs(off) > CLOCK_SECONDS:
         raise ClockSkew(off_by_seconds=round(off))
 

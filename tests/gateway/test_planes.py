@@ -611,3 +611,12 @@ def test_a_lent_call_is_priced_by_what_was_in_force_when_it_began_and_is_never_f
     assert charges(before["request_id"]) == [COST]
     assert charges(silent["request_id"]) == [2_500]
     call_command("ledger_check")
+
+
+def test_an_id_of_a_year_that_cannot_be_is_refused(world: Company, plane: Plane):
+    _, clear = world.key()
+    impossible = uuid7(2**48 - 1)
+    answer = plane.post("authorize", {"request_id": str(impossible), "key_hash": hash_of(clear), "model": "demo-chat"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "clock_skew")
+    told = plane.told(end(str(impossible)), end(str(uuid7(0))))
+    assert [(one["status"], one["reason"]) for one in told] == [("rejected", "invalid:request_id")] * 2
