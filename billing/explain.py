@@ -73,6 +73,26 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The form with the files could not be read."),
         gettext_lazy("Name each field once and send the form as the client's library makes it."),
     ),
+    "unsupported_parameter": Reason(
+        gettext_lazy("A parameter of the image or video is not one that the model takes."),
+        gettext_lazy("The answer names the field and what is allowed; the page Check parameters tells it before a call."),
+    ),
+    "template_not_found": Reason(
+        gettext_lazy("The request names a template that none of the caller's teams has."),
+        gettext_lazy("Look at the page Templates for its name, and whether it is in use."),
+    ),
+    "callback_not_accepted": Reason(
+        gettext_lazy("The callback's address cannot be called from here."),
+        gettext_lazy("Give a public address that begins with https://."),
+    ),
+    "callback_secret_missing": Reason(
+        gettext_lazy("The request asked for a callback, and there is no secret to sign it with."),
+        gettext_lazy("Add a web hook for tasks on the page Web hooks; its secret signs callbacks too."),
+    ),
+    "decided_failed": Reason(
+        gettext_lazy("Nobody could say how the video ended, and the operators found that it gave nothing."),
+        gettext_lazy("Ask for it again."),
+    ),
     "background_not_supported": Reason(
         gettext_lazy("Responses in the background are not served here."),
         gettext_lazy("Leave “background” out of the request."),

@@ -18,7 +18,7 @@ from billing.services.usage import fold_usage
 from config.foundation.clock import now
 from keys.services import issue_key, rotate_key
 from tests.billing.stripe_double import StripeDouble
-from tests.browser import desk, engines, papers, profiles, rollout, studio, watch
+from tests.browser import desk, engines, papers, profiles, rollout, watch
 from tests.browser.whole import CHECKS, CHROMIUM, LOOKS, Look, chromium, complaints_of, open_page  # noqa: F401
 from tests.pages.conftest import World, build_world, one_call
 
@@ -77,7 +77,6 @@ PAGES = [
     ("outcome-rules", "fin", "/prices/outcomes/"),
     *watch.PAGES,
     *rollout.PAGES,
-    *studio.PAGES,
     *engines.PAGES,
     *profiles.PAGES,
     ("payment-start", "alice", "/billing/top-up/"),
@@ -113,7 +112,6 @@ def places(transactional_db: Any, clean_cache: Any, settings: Any) -> Iterator[d
         **desk.desk_of(world),
         **watch.watch_of(world),
         **rollout.rollout_of(world),
-        **studio.studio_of(world),
         **desk.paid_and_disputed(world, double, settings),
         **engines.planes_of(world),
         **profiles.profiles_of(world),
