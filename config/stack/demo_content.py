@@ -25,7 +25,13 @@ from keys.models import ApiKey, KeySecret
 from keys.services import issue_key
 from models_catalog.models import Modality, Provider, Upstream
 from models_catalog.services.ai_models import ModelFigures, add_access, ensure_models
-from models_catalog.services.upstreams import create_upstream, ensure_provider, serve_models, update_upstream
+from models_catalog.services.upstreams import (
+    create_upstream,
+    ensure_provider,
+    fill_in_target,
+    serve_models,
+    update_upstream,
+)
 
 REASON = "demo content"
 SYSTEM = "system"
@@ -165,6 +171,8 @@ def _serve(address: str, name: str, protocol: str, models: Sequence[str]) -> Non
         actor_name=SYSTEM, name=name, provider=provider, base_url=address, state=Upstream.State.ENABLED, reason=REASON
     )
     serve_models(actor_name=SYSTEM, upstream=upstream, served=dict.fromkeys(models, ""), reason=REASON)
+    for target in upstream.served.select_related("model", "upstream"):
+        fill_in_target(actor_name=SYSTEM, target=target)
 
 
 def _old_entry(address: str) -> None:

@@ -47,7 +47,13 @@ OWN_FIELDS = frozenset({"callback_url", "template"})
 USUAL_SECONDS = 12
 MOST_SECONDS = 3600
 VARIANTS = ("video", "thumbnail", "spritesheet")
-# A word of a list, such as a size or a quality; anything longer or with blanks in it may be a text.
+# Fields whose words come from lists; a word of any other field may be a text, and only its length is kept.
+WORDS = frozenset(
+    {
+        "size", "resolution", "aspect_ratio", "ratio", "quality", "style", "background", "output_format", "response_format",
+        "format", "moderation", "mode", "variant", "seconds", "duration", "fps", "audio", "input_fidelity", "complexity",
+    }
+)  # fmt: skip
 MOST_WORD = 40
 MOST_FIELDS = 60
 # A provider's words may quote the prompt or say where they come from: neither is kept.
@@ -142,7 +148,8 @@ def kept_parameters(wanted: Wanted, described: Mapping[str, Any] | None = None) 
     kept = {}
     for name in sorted(wanted.parameters)[:MOST_FIELDS]:
         if name not in OWN_FIELDS:
-            kept[mask(name)[:64]] = _kept(wanted.parameters[name], name in (described or {}))
+            is_listed = name in WORDS or bool((described or {}).get(name, {}).get("values"))
+            kept[mask(name)[:64]] = _kept(wanted.parameters[name], is_listed)
     return kept
 
 
@@ -318,7 +325,7 @@ def _changed(seen: Seen, **changes: Any) -> Seen:
     return Seen(**{name: changes.get(name, getattr(seen, name)) for name in Seen.__dataclass_fields__})
 
 
-def _kept(value: Any, is_described: bool) -> Any:
+def _kept(value: Any, is_listed: bool) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -328,8 +335,7 @@ def _kept(value: Any, is_described: bool) -> Any:
         number = number_of(word)
         if number is not None and len(word) <= 20:
             return int(number) if number == number.to_integral_value() else float(number)
-        is_word = bool(word) and len(word) <= MOST_WORD and not any(one.isspace() for one in word) and word.isascii()
-        return mask(word) if is_word or (is_described and len(word) <= MOST_WORD) else {"characters": len(value)}
+        return mask(word) if is_listed and 0 < len(word) <= MOST_WORD else {"characters": len(value)}
     if isinstance(value, list):
         return {"items": len(value)}
     return {"fields": len(value)} if isinstance(value, dict) else {"kind": type(value).__name__}
