@@ -1,5 +1,6 @@
 """Requests for pictures and videos before they cost anything: templates, what the target takes, and the row of the history."""
 
+import contextlib
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from gateway.contract.error_shapes import status_of
 from gateway.contract.tasks import kept_parameters, parameters_hash
 from gateway.contract.types import Candidate, Denial, KeyView
 from gateway.relay.call import Call
+from gateway.relay.database import DatabaseGone
 from gateway.relay.exchange import Exchange
 from gateway.relay.options import options
 from models_catalog.parameters import Problem, Wanted, problems, wanted_from
@@ -74,6 +76,12 @@ async def refuse(runtime: "Runtime", call: Call, exchange: Exchange, problem: Pr
 async def begin(runtime: "Runtime", call: Call) -> None:
     """Keep the task before anything is sent. Raises DatabaseGone."""
     await runtime.tasks.begin(_columns(call))
+
+
+async def begin_picture(runtime: "Runtime", call: Call) -> None:
+    """The same for a picture, which ends with its answer: without a database its row is made with the end of the call."""
+    with contextlib.suppress(DatabaseGone):
+        await begin(runtime, call)
 
 
 def _fitting(candidates: tuple[Candidate, ...], wanted: Wanted) -> tuple[tuple[Candidate, ...], Problem | None]:

@@ -34,7 +34,7 @@ async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     if not call.spec.is_free and not await _reserve(runtime, call, exchange):
         return
     if call.spec.is_task:
-        await media.begin(runtime, call)
+        await media.begin_picture(runtime, call)
     try:
         with runtime.serving(exchange):
             await _serve(runtime, call, exchange)
