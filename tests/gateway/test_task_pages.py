@@ -12,10 +12,12 @@ from accounts.models import AuditEvent, Group, GroupMembership, Role, User
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
 from config.foundation.ids import uuid7
+from gateway.contract.tasks import kept_parameters
 from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services import templates
 from models_catalog import services as catalog
 from models_catalog.models import UpstreamModel
+from models_catalog.parameters import wanted_from
 from tests.billing.helpers import person
 
 pytestmark = pytest.mark.django_db
@@ -216,3 +218,52 @@ def test_a_description_is_edited_in_the_admin_and_known_models_are_filled_in():
     )
     target.refresh_from_db()
     assert target.parameters["references"] == {"min": 0, "max": 16}
+
+
+def test_support_finds_a_running_task_by_either_id_and_operators_decide_on_the_page():
+    ann, sam, ops = person("ann"), person("sam", Role.SUPPORT), person("ops", Role.OPS)
+    running = task(user=ann, state="in_progress")
+    for text in (running.public_id, running.pk.hex):
+        assert signed_in(sam).get(reverse("find"), {"q": text}).url == reverse("task_detail", args=[running.public_id])
+    doubtful = task(user=ann, state="unknown", doubt="create 502", held_nano=5)
+    assert "create 502" not in signed_in(ann).get(reverse("task_detail", args=[doubtful.public_id])).content.decode()
+    client = signed_in(ops)
+    desk = client.get(reverse("task_desk"))
+    assert [row.pk for row in desk.context["tasks"]] == [doubtful.pk]
+    address = reverse("task_decide", args=[doubtful.public_id])
+    missing = client.post(address, {"decision": "settle", "note": "seen"})
+    assert missing.context["form"].errors["seconds"]
+    linked = client.post(address, {"decision": "link", "upstream_task_id": "video_abc", "note": "seen in the list"})
+    assert linked.url == reverse("task_detail", args=[doubtful.public_id])
+    doubtful.refresh_from_db()
+    assert (doubtful.state, doubtful.upstream_task_id, doubtful.decided_by) == ("in_progress", "video_abc", ops)
+    other = task(user=ann, state="unknown", doubt="create 502")
+    twice = client.post(
+        reverse("task_decide", args=[other.public_id]), {"decision": "link", "upstream_task_id": "video_abc", "note": "x"}
+    )
+    assert twice.context["form"].non_field_errors()
+    assert signed_in(sam).get(address).status_code == 403
+    assert signed_in(ann).post(address, {"decision": "release", "note": "x"}).status_code == 403
+
+
+def test_what_is_kept_of_parameters_is_no_text():
+    given = {
+        "seed": 0, "watermark": False, "size": "1024x1024", "style_text": "a house by the sea", "lyrics": "sea",
+        "negative_prompt": "no cats", "tags": ["a", "b"], "nested": {"x": 1}, "seconds": "4", "note": None,
+    }  # fmt: skip
+    kept = kept_parameters(wanted_from({"prompt": "secret words", **given}))
+    assert kept == {
+        "seed": 0, "watermark": False, "size": "1024x1024", "style_text": {"characters": 18}, "lyrics": {"characters": 3},
+        "tags": {"items": 2}, "nested": {"fields": 1}, "seconds": 4, "note": None,
+    }  # fmt: skip
+    described = kept_parameters(wanted_from({"voice": "calm"}), {"voice": {"values": ["calm", "loud"]}})
+    assert described == {"voice": "calm"}
+
+
+def test_a_web_hook_for_tasks_is_made_on_the_page_of_web_hooks(settings: Any):
+    ann = person("ann")
+    client = signed_in(ann)
+    page = client.post(reverse("alert_hook_list"), {"url": "https://example.com/done", "scope": "me", "purpose": "tasks"})
+    assert page.context["clear"].startswith("whsec_")
+    assert list(ann.hooks.values_list("purpose", flat=True)) == ["tasks"]
+    assert client.get(reverse("alert_hook_detail", args=[ann.hooks.get().pk])).status_code == 200
