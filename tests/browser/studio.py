@@ -37,7 +37,7 @@ PAGES = [
 def _task(world: World, minutes: int, **fields: Any) -> MediaTask:
     at = now() - timedelta(minutes=minutes)
     values: dict[str, Any] = {
-        "id": uuid7(at),
+        "id": uuid7(int(at.timestamp() * 1000)),
         "kind": "video",
         "state": "completed",
         "user": world.alice,
