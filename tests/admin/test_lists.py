@@ -18,6 +18,7 @@ from tests.admin.world import World, build
 # Queries of one list page: session, person, bounded count, rows; one more where a filter offers rows or secrets come along.
 QUERIES = dict.fromkeys(TABLE, 4) | {
     "models_catalog.upstream": 5,
+    "models_catalog.upstreammodel": 5,
     "keys.apikey": 5,
     "billing.priceversion": 5,
     "billing.groupbook": 5,

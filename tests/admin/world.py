@@ -33,13 +33,14 @@ from billing.models import (
 from billing.services.budgets import set_key_limit
 from config.foundation.ids import uuid7, uuid7_time
 from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, ProofRun, RelayInstance, TrialItem, TrialList
+from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services.planes import create_plane
 from keys.models import ApiKey
 from keys.services import import_secret, issue_key
 from keys.services_profiles import create_profile
 from migrations_center.models import ImportIssue, ImportRun, Plan, Source, Wave, WaveEvent, WaveMember
 from models_catalog import services as catalog
-from models_catalog.models import AIModel, Upstream
+from models_catalog.models import AIModel, Upstream, UpstreamModel
 
 CREDENTIAL = "upstream-canary-0123456789abcdef-wxyz"
 OLD_SECRET = "oldcanary" + "A1b2C3d4E5" * 3
@@ -228,6 +229,14 @@ def _money(tag: str, world: World, customer: User) -> None:
 
 def _migration(tag: str, world: World, customer: User) -> None:
     old_entry = OldEntry.objects.create(name=f"old {tag}", base_url=f"https://old-{tag}.example.org")
+    world.things["target"] = UpstreamModel.objects.select_related("model").order_by("-pk")[0]
+    at = timezone.now()
+    world.things["task"] = MediaTask.objects.create(
+        id=uuid7(), kind="video", state="completed", user=customer, asked_model=f"model-{tag}", created_at=at, finished_at=at
+    )
+    world.things["template"] = TaskTemplate.objects.create(
+        team=Group.objects.filter(kind="team").order_by("-pk")[0], name=f"template-{tag}", kind="video"
+    )
     relay = RelayInstance.objects.create(name=f"relay-{tag}", started_at=timezone.now(), seen_at=timezone.now())
     plane, token = create_plane(actor=None, name=f"engine {tag}", kind="litellm")
     world.secrets.append(token)
