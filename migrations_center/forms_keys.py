@@ -18,7 +18,6 @@ class KeyChoiceForm(NoKeysMixin, forms.Form):
         min_value=0,
         max_value=MAX_OVERLAP_HOURS,
         initial=72,
-        help_text=_("For reissue: how long the old value works after the switch."),
     )
     reason = forms.CharField(label=_("Reason"), max_length=191, required=False)
 
