@@ -108,35 +108,36 @@ UPDATE bench_purse p SET held = held - 1000 * t.n, balance = balance - 700 * t.n
 FROM (SELECT purse, count(*) AS n FROM unnest(%s::bigint[]) x(purse) GROUP BY purse ORDER BY purse) t WHERE p.id = t.purse
 """
 COPY_ENTRIES = "COPY bench_entry (tx, kind, n, source, target, amount, seq, balance, booked_at) FROM STDIN"
+# What the relay reports of a call.
 LOG = {
-    "outcome": "ok",
-    "http_status": 200,
-    "asked_model": "gpt-4o",
-    "billed_model": "gpt-4o",
-    "served_model": "gpt-4o",
-    "group_code": "default",
-    "endpoint": "/v1/chat/completions",
-    "input_tokens": 100,
-    "output_tokens": 50,
-    "key_tail": "ab12",
-    "price_detail": {"formula": "portal", "cost_nano": 700, "lines": []},
-}
-LOG_COLUMNS = {
     "key_name": "",
+    "key_tail": "ab12",
+    "group_code": "default",
     "endpoint": "/v1/chat/completions",
     "is_stream": False,
     "route": "new",
+    "asked_model": "gpt-4o",
+    "billed_model": "gpt-4o",
+    "served_model": "gpt-4o",
+    "outcome": "ok",
+    "http_status": 200,
     "error_code": "",
     "duration_ms": 120,
+    "input_tokens": 100,
     "cached_tokens": 0,
     "cache_write_tokens": 0,
+    "output_tokens": 50,
     "reasoning_tokens": 0,
     "usage_source": "upstream",
-    "held_nano": 1000,
-    "cost_nano": 700,
+    "price_detail": {"formula": "portal", "cost_nano": 700, "lines": []},
     "attempts": [],
     "client_family": "",
     "client_network": "",
+}
+# What the ledger fills in; a plain INSERT has to bring it.
+LOG_COLUMNS = {
+    "held_nano": 1000,
+    "cost_nano": 700,
     "origin": "relay",
     "source_ref": "",
     "modality": "text",
@@ -161,7 +162,7 @@ def ledger_pair(line: Line, people: list[int]) -> None:
 
 
 def ledger_settle(line: Line, calls: list[tuple[UUID, int]]) -> None:
-    events = [CallEvent(call, 700, True, "", {**LOG, **LOG_COLUMNS, "user_id": who}) for call, who in calls]
+    events = [CallEvent(call, 700, True, "", {**LOG, "user_id": who}) for call, who in calls]
     for _id, status, reason in line.execute(RECORD_SQL, [record_payload(events)], prepare=True):
         assert status == "recorded", (status, reason)
 

@@ -3,6 +3,7 @@ its own under ``.portal/bench``. Without the package index it is left out, with 
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,7 @@ def start_litellm(upstream: str, keys: list[str]) -> Server | str:
     port = free_port()
     environment = {
         "KEYS": json.dumps(keys),
+        "LITELLM_MASTER_KEY": "sk-" + secrets.token_hex(32),
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_MODE": "PRODUCTION",

@@ -1,11 +1,12 @@
 """Charged calls through the relay, beside the same requests sent to the upstream directly, through LiteLLM's proxy with an
 in-memory ``custom_auth``, and through a bare aiohttp forwarder: all in one run, taking turns.
 
-Every call through the relay is a full one: key, decision, durable hold, forward, durable charge and log row; at the end every
-answered call must have its charge. CPU per call is user plus system time by ``/proc``: the proxy's processes, and for the relay
-also every process of PostgreSQL and Valkey. The upstream answers at once and costs next to nothing; the load generator is one
-process, and the direct line is its ceiling. Streams have a first word after 20 ms and a word every 10 ms; what a proxy adds
-to the first byte is its median less the direct one.
+Every call through the relay is a full one: key, decision, durable hold, forward, durable charge and log row ("leases": the
+same relay on money lent to it, which writes the holds when calls end); at the end every answered call must have its charge.
+CPU per call is user plus system time by ``/proc``: the proxy's processes, and for the relay also every process of PostgreSQL
+and Valkey. The upstream answers at once and costs next to nothing; the load generator is one process, and the direct line is
+its ceiling. Streams have a first word after 20 ms and a word every 10 ms; what a proxy adds to the first byte is its median
+less the direct one.
 
 ``--seconds`` and ``--rounds`` of each figure (the median counts), ``--without litellm`` leaves one out. Uses a database of
 its own.
@@ -17,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -177,6 +179,9 @@ def targets(stack: ExitStack, upstream: Server, relay: Server, keys: list[str], 
         Target("direct", port_of(upstream), [upstream.process.pid]),
         Target("relay", port_of(relay), [relay.process.pid], stores()),
     ]
+    lender = start_relay(RELAY_MONEY="leases", RELAY_STATE_DIR=tempfile.mkdtemp(prefix="bench-spool-"))
+    stack.enter_context(running(lender))
+    found.append(Target("leases", port_of(lender), [lender.process.pid], stores()))
     port = free_port()
     arguments = ["bench.forwarder", "--port", str(port)]
     forwarder = start(arguments, port, "/healthz", UPSTREAM=upstream.url, KEYS=json.dumps(keys))
@@ -197,7 +202,7 @@ def main(options: argparse.Namespace) -> None:
         stack.enter_context(own_database())
         port = free_port()
         upstream = stack.enter_context(running(start(["bench.tiny_upstream", "--port", str(port)], port, "/healthz")))
-        relay = stack.enter_context(running(start_relay()))
+        relay = stack.enter_context(running(start_relay(RELAY_MONEY="holds")))
         world = World(upstream, relay).build()
         keys = [world.key(world.person("100000"))[1] for _ in range(PEOPLE)]
         measured = targets(stack, upstream, relay, keys, options.without)
