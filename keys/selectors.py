@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import AuditEvent, Group, GroupMembership, User
@@ -17,12 +17,11 @@ from models_catalog.selectors import callable_models
 
 def keys_for(actor: User) -> QuerySet[ApiKey]:
     """The person's own keys and those of the person's teams, newest first, secrets at hand."""
-    return (
-        ApiKey.objects.filter(Q(owner=actor) | Q(team__memberships__user=actor, team__is_active=True))
-        .distinct()
-        .select_related("owner", "team", "profile")
-        .prefetch_related("secrets")
-    )
+    # Two walks down two indexes; an OR over a join would read every key of the house.
+    own = ApiKey.objects.filter(owner=actor).order_by().values("pk")
+    of_teams = ApiKey.objects.filter(team__memberships__user=actor, team__is_active=True).order_by().values("pk")
+    keys = ApiKey.objects.filter(pk__in=own.union(of_teams))
+    return keys.select_related("owner", "team", "profile").prefetch_related("secrets")
 
 
 def keys_seen_by(actor: User) -> QuerySet[ApiKey]:

@@ -86,6 +86,7 @@ class ImportRun(models.Model):
         verbose_name = _("import run")
         verbose_name_plural = _("import runs")
         ordering = ("-created_at",)
+        indexes = [models.Index(fields=["-created_at", "-id"], name="import_run_newest")]
 
     def __str__(self) -> str:
         return f"{self.source or '?'} {self.created_at:%Y-%m-%d %H:%M}"

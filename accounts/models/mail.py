@@ -47,6 +47,7 @@ class OutboundMail(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="mail_due"),
             models.Index(fields=["claimed_at"], condition=Q(state__in=["sending", "handed_over"]), name="mail_in_hand"),
+            models.Index(fields=["-created_at", "-id"], name="mail_newest"),
         ]
 
     def __str__(self) -> str:

@@ -59,7 +59,10 @@ class Payment(models.Model):
                 condition=~Q(state__in=["paid", "refunded"]) | Q(entry__isnull=False), name="payment_paid_has_entry"
             ),
         ]
-        indexes = [models.Index(fields=["user", "-created_at"], name="payment_of_person")]
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="payment_of_person"),
+            models.Index(fields=["-created_at", "-id"], name="payment_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.pk}"
@@ -163,6 +166,10 @@ class IncomingPayment(models.Model):
     class Meta:
         verbose_name = _("unmatched payment")
         verbose_name_plural = _("unmatched payments")
+        indexes = [
+            models.Index(fields=["-received_at", "-id"], name="incoming_newest"),
+            models.Index(fields=["state", "-received_at", "-id"], name="incoming_state"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["source", "provider", "reference"], name="incoming_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="incoming_positive"),
