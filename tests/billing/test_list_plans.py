@@ -22,6 +22,7 @@ from billing.selectors.reconcile import desk_items_for, differences_for
 from billing.selectors.statements import issued_statements
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
+from keys.models import ApiKey
 from keys.selectors import keys_for
 from migrations_center.selectors_imports import runs_for
 from tests.billing.helpers import person
@@ -72,6 +73,12 @@ LISTS: dict[str, tuple[str, Read]] = {
 }
 
 
+def others_have_keys(count: int) -> None:
+    ApiKey.objects.bulk_create(ApiKey(name=f"k{n}", owner=owner) for owner in [person("rich")] for n in range(count))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE keys_apikey")
+
+
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", []):
@@ -110,12 +117,14 @@ def _sorts_a_page(sort: dict[str, Any]) -> bool:
 def test_a_list_walks_an_index(page: str, django_assert_max_num_queries: Any) -> None:
     table, read = LISTS[page]
     staff, user = person("root", Role.ADMIN), person("ada")
+    if table in OWN:
+        others_have_keys(1500)
     with django_assert_max_num_queries(12) as asked:
         read(staff, user)
     wanted = [query["sql"] for query in asked.captured_queries if f"{table}" in query["sql"] and "SELECT" in query["sql"][:12]]
     assert wanted, "the page asked for something else"
     with connection.cursor() as cursor:
-        forbidden = ["seqscan", "bitmapscan", *(["hashjoin", "mergejoin", "material"] if table in OWN else ["sort"])]
+        forbidden = ["seqscan", "bitmapscan", *(["hashjoin", "mergejoin"] if table in OWN else ["sort"])]
         cursor.execute("; ".join(f"SET LOCAL enable_{name} = off" for name in forbidden))
         for sql in wanted:
             cursor.execute("EXPLAIN (FORMAT JSON) " + sql.replace("%", "%%"), [])
