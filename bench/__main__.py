@@ -13,7 +13,7 @@ SCRIPTS = {
     "usage_rollup": "usage folded beside a raw GROUP BY, and counted again, over ten million rows",
     "usage_pages": "usage pages and call lists over ten million rows",
     "call_lists": "pages of calls, usage and ledger over a million rows",
-    "relay": "charged calls beside the demo upstream called directly",
+    "relay": "charged calls beside the upstream called directly, LiteLLM's proxy and a bare forwarder",
     "import_rows": "log rows imported beside a raw COPY of the same rows",
 }
 

@@ -1,8 +1,9 @@
 """How long each list of calls and each breakdown takes over 1,000,000 rows of the request log, through the selectors.
 
-Makes a database of its own and removes it. ``EXPLAIN=1`` prints the plan of every query as well.
+Makes a database of its own and removes it. ``--rows`` chooses another size, ``--plans`` prints the plan of every query as well.
 """
 
+import argparse
 import os
 import statistics
 import time
@@ -27,7 +28,7 @@ from billing.services import ledger, usage  # noqa: E402
 from config.foundation.ids import uuid7  # noqa: E402
 from keys.models import ApiKey  # noqa: E402
 
-ROWS = int(os.environ.get("ROWS", "1000000"))
+PLANS = False
 DAYS = 30
 # Skewed as traffic is: the square of a random number favours the first people, keys and models.
 FILL = """
@@ -49,14 +50,14 @@ SELECT r.* FROM (
 """
 
 
-def fill() -> tuple[User, User, User]:
-    """1,000,000 calls of 5,000 people with 200 keys; gives a busy person, a team member and a supporter."""
+def fill(rows: int) -> tuple[User, User, User]:
+    """Calls of 5,000 people with 200 keys; gives a busy person, a team member and a supporter."""
     first = User.objects.order_by("pk").values_list("pk", flat=True)[0]
     team = Group.objects.create(code="crew", name="Crew")
     keys = [ApiKey.objects.create(name=f"k{n}", team=team if n % 20 == 3 else None) for n in range(200)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT billing_ensure_partitions((now() - interval '2 months')::date, now()::date)")
-        cursor.execute(FILL, {"rows": ROWS, "days": DAYS, "first_user": first, "first_key": keys[0].pk})
+        cursor.execute(FILL, {"rows": rows, "days": DAYS, "first_user": first, "first_key": keys[0].pk})
         cursor.execute("ANALYZE")
     today = datetime.now(UTC).date()
     usage.recount(today - timedelta(days=DAYS + 1), today)
@@ -74,7 +75,7 @@ def with_history(person: User) -> None:
 
 
 def show(name: str, read: Callable[[], Any]) -> None:
-    connection.force_debug_cursor = bool(os.environ.get("EXPLAIN"))
+    connection.force_debug_cursor = PLANS
     connection.queries_log.clear()
     times = []
     for _round in range(7):
@@ -89,9 +90,11 @@ def show(name: str, read: Callable[[], Any]) -> None:
             print("    " + "\n    ".join(row[0] for row in cursor.fetchall() if "never executed" not in row[0]))
 
 
-def main() -> None:
+def main(options: argparse.Namespace) -> None:
+    global PLANS
+    PLANS = options.plans
     with own_database():
-        busy, member, support = fill()
+        busy, member, support = fill(options.rows)
         with_history(busy)
         now = datetime.now(UTC)
         some = RequestLog.objects.order_by("-started_at")[5000]
@@ -113,7 +116,7 @@ def main() -> None:
             "team member: own and 10 team keys": (member, {}, None),
             "team member: no match, 30 days": (member, {**month, "model": "none"}, None),
         }
-        print(f"{ROWS:,} calls in {DAYS} days{'':<22} {'median ms':>9} {'worst ms':>9}")
+        print(f"{options.rows:,} calls in {DAYS} days{'':<22} {'median ms':>9} {'worst ms':>9}")
         for name, (actor, filters, before) in lists.items():
             show(name, lambda actor=actor, filters=filters, before=before: calls_for(actor, CallFilters(**filters), before))
         show("detail", lambda: call_detail(support, some.id))
@@ -128,4 +131,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the request log, %(default)s if not said")
+    parser.add_argument("--plans", action="store_true", help="print the plan of each query")
+    main(parser.parse_args())

@@ -62,8 +62,7 @@ def timed(sql: str, values: Any = None) -> float:
 
 def parser(about: str) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = int(os.environ.get("ROWS", HEADLINE))
-    found.add_argument("--rows", type=int, default=default, help="rows of the request log, %(default)s if not said")
+    found.add_argument("--rows", type=int, default=HEADLINE, help="rows of the request log, %(default)s if not said")
     return found
 
 
