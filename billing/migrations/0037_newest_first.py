@@ -1,6 +1,8 @@
 from django.conf import settings
 from django.db import migrations, models
 
+from config.foundation.sqlfiles import run_sql_file
+
 
 class Migration(migrations.Migration):
 
@@ -23,4 +25,5 @@ class Migration(migrations.Migration):
             model_name='payment',
             index=models.Index(fields=['-created_at', '-id'], name='payment_newest'),
         ),
+        run_sql_file("billing/sql/call_outcomes.sql"),
     ]

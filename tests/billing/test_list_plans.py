@@ -44,6 +44,7 @@ LISTS: dict[str, tuple[str, Read]] = {
     "calls, older": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(**week()), uuid7())),
     "calls of a person": ("billing_requestlog", lambda _staff, user: calls_for(user, CallFilters(**week()))),
     "calls that failed": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(outcome="failed"))),
+    "calls that timed out": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(outcome="timeout"))),
     "calls of a model": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(model="gpt-4o"))),
     "calls with a key's tail": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(key_tail="ab12"))),
     "calls of a group": ("billing_requestlog", lambda staff, _user: calls_for(staff, CallFilters(group_code="vip"))),
