@@ -1,5 +1,6 @@
 """Clients that are not Python SDKs of the two dialects: the openai package of npm, and litellm as a client library."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from billing.models import RequestLog
 from billing.pricing import RuleFigures
 from tests.gateway import toolbox
 from tests.gateway.servers import until
-from tests.gateway.test_endpoints import settled
+from tests.gateway.test_endpoints import by_anthropic, by_openai, settled
 from tests.gateway.world import World, balance
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -43,3 +44,35 @@ def test_a_client_needs_nothing_but_the_base_url(world: World, program: Callable
     for (*_, cost, columns), row in zip(CALLS, rows, strict=True):
         settled(row.pk.hex, cost, **columns)
     assert balance(person) == 1_000_000_000 - sum(one[4] for one in CALLS)
+
+
+def test_pictures_as_input_through_the_python_sdks(world: World):
+    """A picture inside a message goes on as it is; it is what the upstream says it used that is paid."""
+    person = world.person("1")
+    _, clear = world.key(person)
+    picture = base64.b64encode(b"\x89PNG" + b"p" * 30_000).decode()
+    words = "what is it? [[usage 900 20]]"
+    raw = by_openai(world, clear).chat.completions.with_raw_response.create(
+        model="demo-chat",
+        max_tokens=90,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}},
+                    {"type": "text", "text": words},
+                ],
+            }
+        ],
+    )
+    assert raw.parse().choices[0].message.content.startswith(SAID)
+    settled(raw.headers["x-request-id"], 960)
+    source = {"type": "base64", "media_type": "image/png", "data": picture}
+    content = [{"type": "image", "source": source}, {"type": "text", "text": words}]
+    raw = by_anthropic(world, clear).messages.with_raw_response.create(
+        model="demo-chat", max_tokens=90, messages=[{"role": "user", "content": content}]
+    )
+    assert raw.parse().content[0].text.startswith(SAID)
+    settled(raw.headers["x-request-id"], 960, endpoint="/v1/messages")
+    assert world.upstream.calls()["last_bytes"] > len(picture)
+    assert balance(person) == 1_000_000_000 - 2 * 960
