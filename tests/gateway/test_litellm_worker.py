@@ -81,6 +81,8 @@ def test_a_worker_learns_serves_reports_and_compares(live_server: Any, tmp_path:
             worker.calls.finish(worker.calls.begin({}, 1), "ok", **usage)
             await until(lambda: not worker.spool.pending)
             await until(lambda: (tmp_path / "copy-0.json").exists())
+            # The one before may have been sent while events were still waiting.
+            await worker._heartbeat()
             return await worker.reconcile(until=time.time() + 3600)
         finally:
             await worker.stop()
