@@ -195,6 +195,26 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The entry could not take calls at that moment."),
         gettext_lazy("Try again shortly; clients that retry do so by themselves."),
     ),
+    "served_elsewhere": Reason(
+        gettext_lazy("The key is not served at this address yet: its people have not moved."),
+        gettext_lazy("Call the address the key was issued for; the notice of the move says from when this one serves it."),
+    ),
+    "task_not_found": Reason(
+        gettext_lazy("There is no such video, or it belongs to somebody else."),
+        gettext_lazy("Compare the id with those under Images and videos."),
+    ),
+    "task_running": Reason(
+        gettext_lazy("The video was still being made and could not be deleted."),
+        gettext_lazy("Delete it when it is completed or has failed."),
+    ),
+    "video_not_ready": Reason(
+        gettext_lazy("The video had nothing to download yet."),
+        gettext_lazy("Ask for it until its status is completed, then download it."),
+    ),
+    "asset_expired": Reason(
+        gettext_lazy("The provider no longer keeps the file of the video."),
+        gettext_lazy("Make the video again, and download it soon after it is completed."),
+    ),
     "hold_expired": Reason(
         gettext_lazy("The call never reported an end, so its hold was given back after its time."),
         gettext_lazy("Call again. If it happens often, tell support the request id."),

@@ -105,6 +105,9 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
 ]
 
 
+OF_TEAMS = ("team_list", "trial_list")
+
+
 def address_of(stem: str) -> str:
     """The address of a page without arguments, "" while no app has it."""
     try:
@@ -120,20 +123,19 @@ def rail_for(request: HttpRequest) -> list[dict[str, object]]:
         return []
     here = request.resolver_match.view_name if request.resolver_match else ""
     rail: list[dict[str, object]] = []
+    # Teams and their trial lists are shown to who is in a team or may make one; asked once, for both.
+    has_teams = may(user, "teams.manage") or user.memberships.exists()
     for title, links in SECTIONS:
         shown = [
             {"url": url, "label": link.label, "icon": link.icon, "is_current": _is_current(link, here)}
             for link in links
-            if (not link.right or may(user, link.right)) and (url := address_of(link.stem)) and _is_meant(link, user)
+            if (not link.right or may(user, link.right))
+            and (url := address_of(link.stem))
+            and (has_teams or link.stem not in OF_TEAMS)
         ]
         if shown:
             rail.append({"title": title, "links": shown})
     return rail
-
-
-def _is_meant(link: Link, user: User) -> bool:
-    """Teams are shown to who is in one or may make one; every other link to everybody with its right."""
-    return link.stem not in ("team_list", "trial_list") or may(user, "teams.manage") or user.memberships.exists()
 
 
 def _is_current(link: Link, here: str) -> bool:

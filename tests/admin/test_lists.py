@@ -23,6 +23,8 @@ QUERIES = dict.fromkeys(TABLE, 4) | {
     "billing.priceversion": 5,
     "billing.groupbook": 5,
     "billing.pricerule": 5,
+    "gateway.dataplaneinstance": 5,
+    "gateway.planeevent": 6,
     "migrations_center.importrun": 5,
     "migrations_center.wave": 5,
 }

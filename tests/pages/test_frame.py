@@ -37,7 +37,7 @@ def test_r018_the_rail_follows_the_role(world: World, as_person: SignIn) -> None
     assert rail(as_person(world.alice)) == EVERYBODY
     team = Group.objects.create(code="robots", name="Robots")
     GroupMembership.objects.create(group=team, user=world.bob, team_role="owner")
-    assert rail(as_person(world.bob)) == [*EVERYBODY, "Team"]
+    assert rail(as_person(world.bob)) == [*EVERYBODY, "Team", "Trial lists"]
     support, finance, ops = (rail(as_person(who)) for who in (world.support, world.finance, world.ops))
     assert "Find" in support
     assert not {"Ledger", "Top-ups", "Upstreams", "Audit"} & set(support)
