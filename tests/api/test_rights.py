@@ -70,7 +70,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "GET tasks/{task}/": (PEOPLE, OTHERS),
     "GET tasks/{task}/callbacks/": (PEOPLE, OTHERS),
     "POST tasks/{task}/callbacks/{delivery}/resend/": (MANAGERS, OTHERS | {FINANCE}),
-    "POST tasks/preflight/": (EVERYBODY, NOBODY),
+    # Of a model that is not there.
+    "POST tasks/preflight/": (NOBODY, EVERYBODY),
     "GET task-templates/": (EVERYBODY, NOBODY),
     "GET task-templates/{template}/": (PEOPLE | {Role.USER}, {Role.DEVELOPER, Role.CONTENT_LEAD}),
     "POST task-templates/": (NOBODY, EVERYBODY),
