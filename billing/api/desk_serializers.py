@@ -134,6 +134,7 @@ class ApprovalOut(OutSerializer):
     kind = serializers.ChoiceField(AdjustmentRequest.Kind.choices)
     state = serializers.ChoiceField(AdjustmentRequest.State.choices)
     amount = UsdOut(source="amount_nano")
+    currency = serializers.CharField()
     purse_id = serializers.IntegerField(allow_null=True)
     entry_id = serializers.IntegerField(allow_null=True)
     batch_id = serializers.UUIDField(allow_null=True)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import desk_views, views
+from billing.api import desk_views, finance_views, views, watch_views
 from billing.api.limits import LimitViewSet
 
 router = SimpleRouter()
@@ -14,6 +14,15 @@ router.register("adjustments", desk_views.AdjustmentViewSet, basename="api_adjus
 router.register("codes", desk_views.CodeViewSet, basename="api_code")
 router.register("code-batches", desk_views.CodeBatchViewSet, basename="api_code_batch")
 router.register("approvals", desk_views.ApprovalViewSet, basename="api_approval")
+router.register("statements", finance_views.StatementViewSet, basename="api_statement")
+router.register("payments", finance_views.PaymentViewSet, basename="api_payment")
+router.register("disputes", finance_views.DisputeViewSet, basename="api_dispute")
+router.register("call-refunds", finance_views.CallRefundViewSet, basename="api_call_refund")
+router.register("conversions", finance_views.ConversionViewSet, basename="api_conversion")
+router.register("desk-items", finance_views.DeskItemViewSet, basename="api_desk_item")
+router.register("alerts", watch_views.AlertViewSet, basename="api_alert")
+router.register("web-hooks", watch_views.HookViewSet, basename="api_hook")
+router.register("fences", watch_views.FenceViewSet, basename="api_fence")
 router.register("prices", views.PriceViewSet, basename="api_price")
 router.register("outcome-rules", views.OutcomeRuleViewSet, basename="api_outcome_rule")
 router.register("price-books", views.PriceBookViewSet, basename="api_price_book")
@@ -22,6 +31,7 @@ router.register("price-versions", views.PriceVersionViewSet, basename="api_price
 urlpatterns: list[URLPattern | URLResolver] = [
     path("balance/", views.BalanceViewSet.as_view({"get": "retrieve"}), name="api_balance"),
     path("limits/", LimitViewSet.as_view({"get": "retrieve", "put": "update"}), name="api_limits"),
+    path("policy/", watch_views.PolicyViewSet.as_view({"get": "retrieve", "put": "update"}), name="api_policy"),
     path("usage/", views.UsageViewSet.as_view({"get": "retrieve"}), name="api_usage"),
     *router.urls,
 ]

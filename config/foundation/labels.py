@@ -168,11 +168,52 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     ),
     "approval": _fields(
         operator=(
-            "id kind state amount purse_id entry_id batch_id reason evidence_url requested_by requested_at is_alone "
+            "id kind state amount currency purse_id entry_id batch_id reason evidence_url requested_by requested_at is_alone "
             "decided_by decided_at decision_note by_override transaction_id",
             "who asked and who said yes is for those who may say it",
         ),
     ),
+    "statement": _fields(
+        customer=(
+            "id number month username team currency time_zone starts_at ends_at opening credits usage expiry adjustments "
+            "earlier closing issued_at lines files",
+            "one's own months, and those of teams one owns",
+        ),
+    ),
+    "statement_issued": _fields(operator=("status id", "answers those who issue")),
+    "payment": _fields(
+        customer=(
+            "id username provider state amount refunded currency entry_id created_at paid_at",
+            "the payer's own payments",
+        ),
+    ),
+    "dispute": _fields(
+        operator=(
+            "id payment_id provider_dispute_id state provider_state reason amount opened_at due_at closed_at note",
+            "what finance answers at the provider",
+        ),
+    ),
+    "call_refund": _fields(operator=("id call_id amount reason by created_at", "who gave what back, and why")),
+    "conversion": _fields(
+        operator=(
+            "id username team from_currency to_currency given received rounding rate_numerator rate_denominator reason by "
+            "created_at",
+            "who converted what, and at which rate",
+        ),
+    ),
+    "desk_item": _fields(
+        operator=(
+            "id kind state reason call_id username team amount settled opened_at closed_at note",
+            "what waits for finance",
+        ),
+    ),
+    "alert": _fields(customer=("id kind phase subject threshold value fired_at", "what one asked to be told")),
+    "hook": _fields(
+        customer=("id username team purpose url secret_tail is_active created_at", "one's own addresses"),
+        secret=("clear", "the signing secret is in one answer, the one that made it"),
+    ),
+    "fence": _fields(operator=("group_id group_code highest_tier also_allowed stopped", "what other groups may call")),
+    "policy": _fields(customer=("issuers team_money text", "who is bound by it may read it")),
     "usage": _fields(customer=("user_id days models total", "the person's own usage")),
     "usage_day": _fields(
         customer=(

@@ -149,7 +149,7 @@ def _prices(tag: str, world: World) -> None:
 
 
 def _money(tag: str, world: World, customer: User) -> None:
-    house, _ = LedgerAccount.objects.get_or_create(kind="cash")
+    house = house_account("cash")
     purse = LedgerAccount.objects.create(
         kind="prepaid", user=customer, is_purse=True, balance_nano=12_345_678_900, held_nano=500, priority=30, seq=1
     )

@@ -4,11 +4,14 @@ import pytest
 from rest_framework.test import APIClient
 
 from tests.admin.world import World, build
+from tests.api.papers import add_papers
 
 
 @pytest.fixture
 def world(db: None) -> World:
-    return build()
+    built = build()
+    add_papers(built)
+    return built
 
 
 @pytest.fixture

@@ -124,6 +124,28 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST approvals/{approval}/approve/": (MONEY, NOBODY),
     "POST approvals/{approval}/refuse/": (MONEY, NOBODY),
     "POST approvals/{approval}/withdraw/": (MONEY, NOBODY),
+    "GET statements/": (EVERYBODY, NOBODY),
+    "POST statements/": (MONEY, NOBODY),
+    "GET statements/{statement}/": (MONEY, OTHERS | {OPS, SUPPORT}),
+    "GET statements/{statement}/files/{language}/{kind}/": (MONEY, OTHERS | {OPS, SUPPORT}),
+    "GET payments/": (EVERYBODY, NOBODY),
+    "GET payments/{payment}/": (MONEY, OTHERS | {OPS, SUPPORT}),
+    "GET disputes/": (MONEY, NOBODY),
+    "GET call-refunds/": (MONEY, NOBODY),
+    "POST call-refunds/": (MONEY, NOBODY),
+    "GET conversions/": (MONEY, NOBODY),
+    "POST conversions/": (MONEY, NOBODY),
+    "GET desk-items/": (PRICES, NOBODY),
+    "GET desk-items/{desk_item}/": (PRICES, NOBODY),
+    "POST desk-items/{desk_item}/close/": (MONEY, NOBODY),
+    "GET alerts/": (EVERYBODY, NOBODY),
+    "GET web-hooks/": (EVERYBODY, NOBODY),
+    "POST web-hooks/": (EVERYBODY, NOBODY),
+    "PATCH web-hooks/{hook}/": (NOBODY, EVERYBODY),
+    "GET fences/": (PEOPLE, NOBODY),
+    "PUT fences/{group}/": (MANAGERS, NOBODY),
+    "GET policy/": (EVERYBODY, NOBODY),
+    "PUT policy/": ({ADMIN}, NOBODY),
     "GET prices/": (EVERYBODY, NOBODY),
     "GET outcome-rules/": (EVERYBODY, NOBODY),
     "GET price-books/": (PRICES, NOBODY),
@@ -177,6 +199,12 @@ def addresses(world: World) -> dict[str, str]:
         "batch": str(things["code_batch"].pk),
         "approval": str(things["approval"].pk),
         "entry": str(things["ledger_entry"].pk),
+        "payment": str(things["payment"].pk),
+        "statement": str(things["statement"].pk),
+        "language": "en",
+        "kind": "csv",
+        "desk_item": str(things["desk_item"].pk),
+        "hook": str(things["hook"].pk),
         "price_version": str(things["price_version"].pk),
     }
 
@@ -201,10 +229,12 @@ def test_the_table_names_every_operation_and_nothing_else() -> None:
 
 
 def _with_generic_names(operation: str) -> str:
-    """The schema calls the object ``{id}``, a member of a group ``{user_id}``, a task's callback ``{delivery_id}``."""
+    """The schema calls the object ``{id}``, a member of a group ``{user_id}``, a task's callback
+    ``{delivery_id}``, and a file by its language and kind."""
     import re
 
-    names = iter(["{id}", "{delivery_id}" if "{delivery}" in operation else "{user_id}"])
+    second = ["{language}", "{kind}"] if "/files/" in operation else ["{user_id}"]
+    names = iter(["{id}", *(["{delivery_id}"] if "{delivery}" in operation else second)])
     return re.sub(r"\{\w+\}", lambda _found: next(names), operation)
 
 
