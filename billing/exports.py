@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import FileResponse, StreamingHttpResponse
-from django.utils.translation import gettext as _
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -17,8 +16,8 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BOM = "\ufeff"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# A workbook cannot be sent before it is whole; beyond this the CSV, which streams, is the better way.
-XLSX_ROWS = 100_000
+# A sheet holds 1,048,576 rows.
+SHEET_ROWS = 1_000_000
 # An amount with nine places. Longer rows of digits are numbers of things, which a spreadsheet would round.
 PLAIN_NUMBER = re.compile(r"-?\d{1,10}\.\d{9}")
 
@@ -63,20 +62,32 @@ def _is_number(text: str) -> bool:
 
 def xlsx_response(name: str, header: Sequence[object], rows: Iterable[Sequence[object]]) -> FileResponse:
     """A workbook named ``name`` (without ``.xlsx``), written row by row to a file that is gone when it was sent."""
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("export")
-    sheet.append([_plain(sheet, str(cell)) for cell in header])
-    for number, row in enumerate(rows):
-        if number >= XLSX_ROWS:
-            sheet.append([_plain(sheet, _("The workbook stops here: take the CSV for all rows."))])
-            break
-        sheet.append([_plain(sheet, cell) for cell in row])
     file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by the response, and gone with that)
-    book.save(file)
+    write_book(file, header, rows)
     file.seek(0)
     response = FileResponse(file, as_attachment=True, filename=f"{name}.xlsx", content_type=XLSX)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def write_book(file: Any, header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
+    """The workbook into an open file, row by row; a sheet that is full is followed by another one with the same header."""
+    book = Workbook(write_only=True)
+    sheet: Any = None
+    for number, row in enumerate(rows):
+        if number % SHEET_ROWS == 0:
+            sheet = _new_sheet(book, header)
+        sheet.append([_plain(sheet, cell) for cell in row])
+    if sheet is None:
+        _new_sheet(book, header)
+    book.save(file)
+
+
+def _new_sheet(book: Any, header: Sequence[object]) -> Any:
+    number = len(book.worksheets) + 1
+    sheet = book.create_sheet("export" if number == 1 else f"export {number}")
+    sheet.append([_plain(sheet, str(cell)) for cell in header])
+    return sheet
 
 
 def table_response(

@@ -7,6 +7,7 @@ from celery import shared_task
 from billing.services import (
     alerts,
     code_batches,
+    exports,
     four_eyes,
     hooks,
     leases,
@@ -127,3 +128,14 @@ def work_payments_task() -> None:
     """Events that were stored and not worked off, refunds that were booked and not sent."""
     payments.events.work_off_stored()
     payments.refunds.send_waiting()
+
+
+@shared_task(ignore_result=True)
+def make_export_task(job_id: str) -> None:
+    exports.make_export(UUID(job_id))
+
+
+@shared_task(ignore_result=True)
+def make_waiting_exports_task() -> None:
+    """Exports whose message was lost or whose worker died; removes files of yesterday."""
+    exports.make_waiting()

@@ -3,7 +3,21 @@
 from django.urls import URLPattern, URLResolver, path
 
 from billing import finance_urls, price_urls
-from billing.views import alerts, calls, explanation, fences, finance, home, hooks, limits, money, reconcile, statements, usage
+from billing.views import (
+    alerts,
+    calls,
+    explanation,
+    exports,
+    fences,
+    finance,
+    home,
+    hooks,
+    limits,
+    money,
+    reconcile,
+    statements,
+    usage,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -20,6 +34,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("finance/statements/", statements.statement_desk, name="statement_desk"),
     path("finance/statements/preview/", statements.statement_preview, name="statement_preview"),
     path("finance/statements/issue/", statements.statement_issue, name="statement_issue"),
+    path("exports/", exports.export_list, name="export_list"),
+    path("exports/<uuid:job_id>/", exports.export_detail, name="export_detail"),
+    path("exports/<uuid:job_id>/download/", exports.export_download, name="export_download"),
     path("models/", money.model_list, name="model_list"),
     path("alerts/", alerts.alert_list, name="alert_list"),
     path("alerts/choices/", alerts.alert_choices, name="alert_choices"),

@@ -30,7 +30,15 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
         "",
         [
             Link("home", _("Home"), "house"),
-            Link("call_list", _("Calls"), "list", family=("call_detail",)),
+            Link(
+                "call_list",
+                _("Calls"),
+                "list",
+                family=(
+                    "call_detail",
+                    "export_",
+                ),
+            ),
             Link("task_list", _("Images and videos"), "play", family=("task_", "template_")),
             Link("usage", _("Usage"), "chart-column"),
             Link("key_list", _("Keys"), "key-round", family=("key_",)),

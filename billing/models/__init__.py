@@ -3,6 +3,7 @@ from billing.models.approvals import AdjustmentRequest, BreakGlass
 from billing.models.codes import CodeBatch, CodeGuesses, RedemptionCode
 from billing.models.conversions import CurrencyConversion
 from billing.models.desk import DeskItem
+from billing.models.exports import ExportJob, ExportPart
 from billing.models.fences import GroupFence, ModelTier, PriceTier
 from billing.models.hooks import HookAttempt, HookDelivery, HookEndpoint
 from billing.models.ledger import Hold, Lease, LedgerAccount, LedgerEntry
@@ -35,6 +36,8 @@ __all__ = [
     "CurrencyConversion",
     "DeskItem",
     "Difference",
+    "ExportJob",
+    "ExportPart",
     "GroupBook",
     "GroupFence",
     "GroupMultiplier",

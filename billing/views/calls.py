@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -13,13 +13,14 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from accounts.rights import may
 from billing.explain import explain_call
-from billing.exports import table_response
 from billing.forms import CallFilterForm
 from billing.models import CallRefund, RequestLog
 from billing.selectors import CallFilters, calls_for
 from billing.selectors import call_detail as call_seen_by
 from billing.selectors.calls import refunds_of_call
 from billing.selectors.repeats import fold, repeat_of, repeats_among
+from billing.services.exports import Table
+from billing.views.exports import list_response
 from billing.views.home import Asked
 from config.foundation.errors import NotFound
 from config.foundation.money import decimal_usd
@@ -39,7 +40,7 @@ def call_list(request: Asked) -> HttpResponseBase:
     form.is_valid()
     filters = own(request.user, form.filters())
     if kind := request.GET.get("export"):
-        return table_response(kind, "calls", HEADER, export_rows(request.user, filters))
+        return list_response(request, kind, "calls", table_of(request.user, request.GET))
     page = calls_for(request.user, filters, before=request.GET.get("before") or None)
     context = {
         "form": form,
@@ -87,6 +88,13 @@ def call_detail(request: Asked, request_id: str) -> HttpResponse:
         "repeat": repeats_among([call]).get(call.id),
     }
     return render(request, "billing/call_detail.html", context)
+
+
+def table_of(actor: User, query: QueryDict) -> Table:
+    """The list as a file, for the address it was asked for with."""
+    form = CallFilterForm(query)
+    form.is_valid()
+    return Table(HEADER, export_rows(actor, own(actor, form.filters())))
 
 
 def own(person: User, filters: CallFilters) -> CallFilters:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,13 +13,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from accounts.rights import require
-from billing.exports import table_response
 from billing.forms import LedgerFilterForm, TopUpForm
 from billing.house import LedgerFilters, ledger_entries, ledger_overview
 from billing.models import AdjustmentRequest
 from billing.services.approvals import top_up_or_ask
+from billing.services.exports import Table
 from billing.services.money import give_test_money
 from billing.views.calls import chips
+from billing.views.exports import list_response
 from billing.views.home import Asked
 from config.foundation.errors import PortalError
 from config.foundation.money import decimal_usd, format_money
@@ -32,21 +33,31 @@ EXPORT_LIMIT = 500_000
 def ledger(request: Asked) -> HttpResponseBase:
     require(request.user, "ledger.view")
     form = LedgerFilterForm(request.GET)
+    filters = _filters(form)
+    if kind := request.GET.get("export"):
+        return list_response(request, kind, "house-ledger", table_of(request.user, request.GET))
+    before = request.GET.get("before", "")
+    page = ledger_entries(request.user, filters, before=int(before[:18]) if before.isdigit() else None)
+    context = {"form": form, "chips": chips(form), "page": page, "before": before, "overview": ledger_overview(request.user)}
+    return render(request, "billing/ledger.html", context)
+
+
+def table_of(actor: User, query: QueryDict) -> Table:
+    """The ledger as a file; raises NotAllowed."""
+    require(actor, "ledger.view")
+    header = ["entry", "booked_at", "kind", "from", "to", "amount", "currency", "transaction_id", "reason", "by"]
+    return Table(header, _export(actor, _filters(LedgerFilterForm(query))))
+
+
+def _filters(form: LedgerFilterForm) -> LedgerFilters:
     form.is_valid()
     data = getattr(form, "cleaned_data", {})
-    filters = LedgerFilters(
+    return LedgerFilters(
         kind=data.get("kind") or "",
         account_id=data.get("account"),
         person=data.get("person") or "",
         account_kind=data.get("account_kind") or "",
     )
-    if kind := request.GET.get("export"):
-        header = ["entry", "booked_at", "kind", "from", "to", "amount_usd", "transaction_id", "reason", "by"]
-        return table_response(kind, "ledger", header, _export(request.user, filters))
-    before = request.GET.get("before", "")
-    page = ledger_entries(request.user, filters, before=int(before[:18]) if before.isdigit() else None)
-    context = {"form": form, "chips": chips(form), "page": page, "before": before, "overview": ledger_overview(request.user)}
-    return render(request, "billing/ledger.html", context)
 
 
 @login_required
@@ -94,6 +105,7 @@ def _export(actor: User, filters: LedgerFilters) -> Any:
                 str(entry.from_account),
                 str(entry.to_account),
                 decimal_usd(entry.amount_nano),
+                entry.from_account.currency,
                 entry.transaction_id.hex,
                 entry.reason,
                 entry.actor.username if entry.actor else "system",

@@ -4,18 +4,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.models import User
 from billing.catalogue import models_with_prices
-from billing.exports import table_response
 from billing.forms import RedeemForm
 from billing.models import LedgerAccount, LedgerEntry
 from billing.selectors import Balance, LedgerLine, balance_of, ledger_lines
 from billing.services.codes import redeem_code
 from billing.services.errors import CodeLimitReached, CodeNotUsable, TooManyGuesses
+from billing.services.exports import Table
+from billing.views.exports import list_response
 from billing.views.home import Asked
 from config.foundation.money import decimal_usd, format_usd
 
@@ -29,8 +31,7 @@ def billing(request: Asked) -> HttpResponseBase:
     person = request.user
     without_calls = request.GET.get("calls") != "yes"
     if kind := request.GET.get("export"):
-        header = ["entry", "booked_at", "effective_at", "kind", "purse", "origin", "amount_usd", "balance_usd", "reason"]
-        return table_response(kind, "ledger", header, _export(person, without_calls))
+        return list_response(request, kind, "ledger", table_of(person, request.GET))
     before = request.GET.get("before", "")
     number = int(before[:18]) if before.isdigit() else None
     found = ledger_lines(person, person, before=number, limit=PAGE + 1, without_calls=without_calls)
@@ -46,6 +47,12 @@ def billing(request: Asked) -> HttpResponseBase:
         "form": RedeemForm(),
     }
     return render(request, "billing/billing.html", context)
+
+
+def table_of(person: User, query: QueryDict) -> Table:
+    """One's own movements as a file."""
+    header = ["entry", "booked_at", "effective_at", "kind", "purse", "origin", "amount_usd", "balance_usd", "reason"]
+    return Table(header, _export(person, query.get("calls") != "yes"))
 
 
 @login_required

@@ -24,6 +24,7 @@ CELERY_BEAT_SCHEDULE = {
     # Two hours into the month of each zone at the latest, and again for what a dead worker left.
     "issue-statements": {"task": "billing.tasks.issue_due_statements_task", "schedule": timedelta(hours=1)},
     "work-payments": {"task": "billing.tasks.work_payments_task", "schedule": timedelta(minutes=1)},
+    "waiting-exports": {"task": "billing.tasks.make_waiting_exports_task", "schedule": timedelta(minutes=1)},
     "expire-codes": {"task": "billing.tasks.expire_codes_task", "schedule": timedelta(minutes=1)},
     "ended-overrides": {"task": "billing.tasks.note_ended_overrides_task", "schedule": timedelta(minutes=1)},
     "quota-reviews": {"task": "keys.tasks.notice_due_reviews_task", "schedule": timedelta(hours=1)},

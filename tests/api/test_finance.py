@@ -1,4 +1,4 @@
-"""Statements, refunds, conversions, the desk, web hooks, fences and policy over the API: what pages do, with the same rights."""
+"""Statements, refunds, conversions, the desk, web hooks, fences and policy over the API, with the rights of the pages."""
 
 from collections.abc import Callable
 

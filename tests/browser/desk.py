@@ -5,6 +5,7 @@ from typing import Any
 from django.test import override_settings
 
 from billing.services import approvals, code_batches, codes, ledger
+from billing.services.exports import make_export, start_export
 from billing.services.payments import unmatched
 from billing.services.refunds import refund_call
 from config.foundation.clock import now
@@ -20,6 +21,8 @@ PAGES = [
     ("conversion-new", "fin", "/finance/conversions/new/?to=alice"),
     ("payment", "fin", "/billing/payments/{payment}/"),
     ("payment-own", "alice", "/billing/payments/{payment}/"),
+    ("exports", "alice", "/exports/"),
+    ("export", "alice", "/exports/{export}/"),
     ("disputes", "fin", "/finance/disputes/"),
     ("dispute", "fin", "/finance/disputes/{dispute}/"),
 ]
@@ -33,7 +36,9 @@ def paid_and_disputed(world: World, double: StripeDouble, settings: Any) -> dict
     ordered(world.alice, 10 * DOLLAR)
     payment = paid(world.alice, 40 * DOLLAR)
     tell(event_of("charge.dispute.created", dispute_of(payment)))
-    return {"payment": str(payment.pk), "dispute": str(payment.disputes.get().pk)}
+    job = start_export(actor=world.alice, name="calls", query="period=30")
+    make_export(job.pk)
+    return {"export": str(job.pk), "payment": str(payment.pk), "dispute": str(payment.disputes.get().pk)}
 
 
 def desk_of(world: World) -> dict[str, str]:

@@ -1,0 +1,11 @@
+"""Which lists a worker can make: the same rows as their pages, for the person who asked."""
+
+from billing.services.exports import register
+from billing.views import calls, finance, money
+
+
+def install() -> None:
+    """Called when the apps are ready."""
+    register("calls", calls.table_of)
+    register("ledger", money.table_of)
+    register("house-ledger", finance.table_of)
