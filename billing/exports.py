@@ -77,7 +77,7 @@ def write_book(file: Any, header: Sequence[object], rows: Iterable[Sequence[obje
     for number, row in enumerate(rows):
         if number % SHEET_ROWS == 0:
             sheet = _new_sheet(book, header)
-        sheet.append([_plain(sheet, cell) for cell in row])
+        sheet.append([plain_cell(sheet, cell) for cell in row])
     if sheet is None:
         _new_sheet(book, header)
     book.save(file)
@@ -86,7 +86,7 @@ def write_book(file: Any, header: Sequence[object], rows: Iterable[Sequence[obje
 def _new_sheet(book: Any, header: Sequence[object]) -> Any:
     number = len(book.worksheets) + 1
     sheet = book.create_sheet("export" if number == 1 else f"export {number}")
-    sheet.append([_plain(sheet, str(cell)) for cell in header])
+    sheet.append([plain_cell(sheet, str(cell)) for cell in header])
     return sheet
 
 
@@ -97,7 +97,7 @@ def table_response(
     return xlsx_response(name, header, rows) if kind == "xlsx" else csv_response(name, header, rows)
 
 
-def _plain(sheet: Any, value: object) -> object:
+def plain_cell(sheet: Any, value: object) -> object:
     """Numbers as numbers; every text as text, never as a formula, and without characters a workbook cannot hold."""
     if value is None or isinstance(value, int):
         return value

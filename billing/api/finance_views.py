@@ -28,6 +28,7 @@ from billing.api.finance_serializers import (
     StatementIssueIn,
     StatementOut,
 )
+from billing.exports import XLSX
 from billing.models import CallRefund, CurrencyConversion, DeskItem, Payment, PaymentDispute, Statement
 from billing.selectors import desk as lookups
 from billing.selectors import payments as paid
@@ -44,7 +45,7 @@ from config.foundation.errors import InvalidInput
 
 STATE = OpenApiParameter("state", str)
 ALL = OpenApiParameter("all", bool, description="Everybody's, for those with the right.")
-CONTENT = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf", "xlsx": "application/octet-stream"}
+CONTENT = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf", "xlsx": XLSX}
 
 
 def _wants_all(request: Request) -> bool:

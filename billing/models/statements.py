@@ -120,6 +120,7 @@ class StatementFile(models.Model):
     class Format(models.TextChoices):
         CSV = "csv", "CSV"
         PDF = "pdf", "PDF"
+        XLSX = "xlsx", "XLSX"
 
     statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="files", verbose_name=_("statement"))
     format = models.CharField(_("format"), max_length=4, choices=Format.choices)

@@ -19,6 +19,7 @@ from billing.statements.document import Document, document_of
 from billing.statements.figures import Figures, latest_statement, owner_is, read_figures
 from billing.statements.files import LANGUAGES, csv_bytes, pdf_bytes
 from billing.statements.months import has_ended, is_zone, last_ended, zone_of
+from billing.statements.workbook import xlsx_bytes
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput
 
@@ -104,7 +105,8 @@ def _files(statement: Statement) -> Iterable[StatementFile]:
     for language in LANGUAGES:
         with translation.override(language):
             document = document_of(statement.figures, statement.number, statement.issued_at)
-            for kind, content in (("csv", csv_bytes(document)), ("pdf", pdf_bytes(document))):
+            files = {"csv": csv_bytes(document), "pdf": pdf_bytes(document), "xlsx": xlsx_bytes(document)}
+            for kind, content in files.items():
                 yield StatementFile(
                     statement=statement,
                     format=kind,

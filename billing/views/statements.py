@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.rights import require
+from billing.exports import XLSX
 from billing.forms import StatementAskForm
 from billing.selectors import statements as selectors
 from billing.services.statements import issue_statement, preview_statement, start_runs
@@ -23,7 +24,7 @@ from billing.views.home import Asked
 from config.foundation.clock import now
 from config.foundation.errors import NotFound, PortalError
 
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "pdf": "application/pdf", "xlsx": XLSX}
 
 
 @login_required

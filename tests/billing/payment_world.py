@@ -5,7 +5,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import User
-from billing.models import Payment
+from billing.models import LedgerAccount, Payment
 from billing.services.payments import orders
 from tests.billing.stripe_double import paid_event, signed
 
@@ -28,3 +28,7 @@ def paid(user: User, amount: int = 20 * USD) -> Payment:
     assert tell(paid_event(payment)).status_code == 200
     payment.refresh_from_db()
     return payment
+
+
+def balance(user: User) -> int:
+    return sum(LedgerAccount.objects.filter(user=user).values_list("balance_nano", flat=True))

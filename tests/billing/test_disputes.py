@@ -1,41 +1,26 @@
 """Disputed payments: the money leaves the purse at once and goes where the provider says, once, in whatever order it tells."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Role, User
+from accounts.models import Role
 from billing.models import LedgerEntry, Payment, PaymentDispute
-from billing.services import ledger
 from billing.services.payments import refunds
 from config.foundation.errors import InvalidInput
-from tests.billing.helpers import broken, end, figures, hold, person
-from tests.billing.payment_world import USD, paid, tell
-from tests.billing.stripe_double import SECRET, StripeDouble, dispute_of, event_of, paid_event
+from tests.billing.helpers import broken, end, hold, person
+from tests.billing.payment_world import USD, balance, ordered, paid, tell
+from tests.billing.stripe_double import StripeDouble, dispute_of, event_of, paid_event
 from tests.billing.test_code_batches import together
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def stripe_api(settings: Any) -> Iterator[StripeDouble]:
-    double = StripeDouble()
-    settings.PAYMENT_PROVIDER, settings.STRIPE_API_KEY = "stripe", "sk_test_" + "x" * 24
-    settings.STRIPE_WEBHOOK_SECRET, settings.STRIPE_API_BASE = SECRET, double.address
-    yield double
-    double.stop()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_api")]
 
 
 def told(payment: Payment, word: str, **more: Any) -> Any:
     return tell(event_of(f"charge.dispute.{word}", dispute_of(payment, **more)))
-
-
-def balance(user: User) -> int:
-    return figures(ledger.purse_for(user=user))[0]
 
 
 def test_an_open_dispute_takes_the_money_into_suspense_and_a_won_one_gives_it_back() -> None:
@@ -76,7 +61,6 @@ def test_a_lost_dispute_of_money_that_was_spent_leaves_a_debt_and_a_refunded_pay
 @pytest.mark.parametrize("order", list(itertools.permutations(["paid", "created", "closed"])))
 def test_events_in_any_order_and_twice_end_the_same(order: tuple[str, ...]) -> None:
     from billing.services.payments.events import work_off_stored
-    from tests.billing.payment_world import ordered
 
     ada = person("ada")
     payment = ordered(ada, 20 * USD)

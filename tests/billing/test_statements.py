@@ -1,107 +1,41 @@
 """Statements: issued once, never changed, each goes on where the one before ended, and every figure is the ledger's."""
 
-import csv
 import hashlib
 import io
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
+from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from accounts.models import AuditEvent, Group, GroupMembership, Role, User
+from accounts.models import User
 from billing.models import LedgerEntry, Statement, StatementFile, StatementPurse, StatementRun
-from billing.selectors import statements as selectors
-from billing.services import ledger, partitions
+from billing.services import ledger
 from billing.services import statements as service
-from billing.statements.months import bounds_of, month_after, month_before
-from config.foundation.errors import InvalidInput, NotAllowed, NotFound
+from billing.statements.document import document_of
+from billing.statements.months import bounds_of
+from billing.statements.workbook import xlsx_bytes
+from config.foundation.errors import InvalidInput
 from config.foundation.ids import uuid7
 from config.foundation.money import decimal_usd, format_usd
-from tests.billing.helpers import person, wants
-
-AUGUST, SEPTEMBER = date(2026, 8, 1), date(2026, 9, 1)
-SHANGHAI = "Asia/Shanghai"
-IN_OCTOBER = datetime(2026, 10, 5, tzinfo=UTC)
-
-
-def booked_as(moment: datetime, since: int) -> None:
-    """Entries after number ``since`` look as if they had been booked then: the ledger's own clock cannot be turned back."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("UPDATE billing_ledgerentry SET booked_at = %s WHERE id > %s", [moment, since])
-        cursor.execute("SET LOCAL session_replication_role = origin")
-
-
-def newest() -> int:
-    return LedgerEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-
-
-def top_up(owner: User | Group, nano: int, booked: datetime, kind: str = "top_up") -> LedgerEntry:
-    since = newest()
-    purse = ledger.purse_for(**({"user": owner} if isinstance(owner, User) else {"group": owner}))
-    house = ledger.house_account("cash" if kind == "top_up" else "adjustment")
-    (posted,) = ledger.post_entries([ledger.Posting(uuid7(), kind, house.pk, purse.pk, nano, effective_at=booked)])
-    booked_as(booked, since)
-    return LedgerEntry.objects.get(pk=posted.entry_id)
-
-
-def call(owner: User | Group, nano: int, started: datetime, booked: datetime | None = None, **log: Any) -> None:
-    since = newest()
-    request_id = uuid7(int(started.timestamp() * 1000))
-    if isinstance(owner, User):
-        ask = wants(owner, nano, call=request_id)
-    else:
-        ask = ledger.ReserveRequest(request_id, None, owner.pk, None, nano, datetime(2030, 1, 1, tzinfo=UTC), {})
-    (held,) = ledger.reserve([ask])
-    assert held.status == "held"
-    values = {"outcome": "ok", "billed_model": "gpt-4o", "input_tokens": 100, "output_tokens": 20, **log}
-    values["user_id"] = owner.pk if isinstance(owner, User) else None
-    (ended,) = ledger.record_calls([ledger.CallEvent(request_id, nano, True, "", values)])
-    assert ended.status == "recorded"
-    booked_as(booked or started, since)
-
-
-def a_customer(name: str = "ada", zone: str = SHANGHAI) -> User:
-    """10 dollars in July; in August 5 more, three calls of two models, and one that began in July."""
-    partitions.ensure_partitions(date(2026, 6, 1), date(2026, 10, 1))
-    user = person(name, time_zone=zone)
-    top_up(user, 10 * 10**9, datetime(2026, 7, 10, tzinfo=UTC))
-    call(user, 250_000_001, datetime(2026, 7, 31, 15, 59, 59, tzinfo=UTC))  # 23:59:59 in Shanghai: July
-    call(user, 111_000_000, datetime(2026, 7, 31, 16, 0, 0, tzinfo=UTC))  # midnight in Shanghai: August
-    top_up(user, 5 * 10**9, datetime(2026, 8, 3, tzinfo=UTC))
-    call(user, 222_000_000, datetime(2026, 8, 12, tzinfo=UTC))
-    call(
-        user,
-        40_000_000,
-        datetime(2026, 8, 13, tzinfo=UTC),
-        billed_model="dall-e-3",
-        modality="image",
-        image_count=2,
-        input_tokens=0,
-    )
-    return user
-
-
-def files_of(statement: Statement) -> dict[tuple[str, str], tuple[bytes, str]]:
-    rows = StatementFile.objects.filter(statement=statement)
-    return {(row.format, row.language): (bytes(row.content), row.sha256) for row in rows}
-
-
-def amounts_in(content: bytes) -> list[tuple[str, ...]]:
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
-    start = next(n for n, row in enumerate(rows) if row and row[-1] in ("Amount in USD", "金额（美元）"))
-    end = next(n for n, row in enumerate(rows) if n > start and not row)
-    return [tuple(row) for row in rows[start + 1 : end]]
+from tests.billing.helpers import person
+from tests.billing.statement_world import (
+    AUGUST,
+    IN_OCTOBER,
+    SEPTEMBER,
+    SHANGHAI,
+    a_customer,
+    amounts_in,
+    booked_as,
+    call,
+    files_of,
+    newest,
+)
 
 
 @pytest.mark.django_db
@@ -127,7 +61,7 @@ def test_R032_august_stays_and_what_comes_late_stands_in_september() -> None:
     usage = {(row["model"], row["modality"]): (row["count"], row["nano"]) for row in august.figures["lines"]["usage"]}
     assert usage == {("gpt-4o", "text"): (2, -333_000_000), ("dall-e-3", "image"): (1, -40_000_000)}
     kept = files_of(august)
-    assert set(kept) == {(kind, language) for kind in ("csv", "pdf") for language in ("en", "zh-hans")}
+    assert set(kept) == {(kind, language) for kind in ("csv", "pdf", "xlsx") for language in ("en", "zh-hans")}
     assert all(hashlib.sha256(content).hexdigest() == digest for content, digest in kept.values())
 
     call(user, 77_000_000, datetime(2026, 8, 20, tzinfo=UTC), booked=datetime(2026, 9, 2, tzinfo=UTC))
@@ -288,165 +222,29 @@ def test_a_move_to_another_zone_tells_nothing_twice_and_nothing_never() -> None:
     assert september.opening_nano == august.closing_nano
 
 
-@pytest.mark.django_db
-@time_machine.travel(IN_OCTOBER, tick=True)
-def test_R032_a_team_has_its_own_and_its_owners_see_it(client: Client) -> None:
-    partitions.ensure_partitions(date(2026, 6, 1), date(2026, 10, 1))
-    team = Group.objects.create(code="crew", name="Crew")
-    owner, member, stranger = person("ada"), person("bob"), person("eve")
-    GroupMembership.objects.create(group=team, user=owner, team_role="owner")
-    GroupMembership.objects.create(group=team, user=member)
-    top_up(team, 10**9, datetime(2026, 8, 2, tzinfo=UTC))
-    call(team, 4_000_000, datetime(2026, 8, 3, tzinfo=UTC))
-    statement = service.issue_statement(actor=None, owner=team, month_on=AUGUST).statement
-    assert statement is not None
-    assert (statement.usage_nano, statement.closing_nano) == (-4_000_000, 10**9 - 4_000_000)
-    assert selectors.statements_for(owner) == [statement]
-    assert selectors.statement_for(person("fin", Role.FINANCE), statement.pk) == statement
-    for other in (member, stranger, person("sue", Role.SUPPORT)):
-        assert selectors.statements_for(other) == []
-        with pytest.raises(NotFound):
-            selectors.statement_for(other, statement.pk)
-        client.force_login(other)
-        assert client.get(f"/statements/{statement.pk}/").status_code == 404
-        assert client.get(f"/statements/{statement.pk}/en.csv").status_code == 404
-    client.force_login(owner)
-    assert "Crew" in client.get("/statements/").content.decode()
-    assert client.get(f"/statements/{statement.pk}/en.exe").status_code == 404
-    assert client.get("/statements/999999/").status_code == 404
-
-
-@pytest.mark.django_db
-@time_machine.travel(IN_OCTOBER, tick=True)
-def test_finance_previews_issues_one_and_everybody(client: Client, django_capture_on_commit_callbacks: Any) -> None:
+@time_machine.travel(IN_OCTOBER, tick=False)
+def test_R032_the_workbook_says_what_the_csv_says_in_numbers_and_runs_no_formula() -> None:
+    """R032: every row of the CSV, in both languages; amounts and counts are numbers; the bytes do not know when they were made."""
     user = a_customer()
-    a_customer("bob", "UTC")
-    person("idle")
-    fin = person("fin", Role.FINANCE)
-    client.force_login(fin)
-    desk = client.get("/finance/statements/?month=2026-08").content.decode()
-    assert "Issue 2026-08 for everybody" in desk
-    preview = client.get("/finance/statements/preview/?month=2026-08&who=ada").content.decode()
-    assert "Nothing is issued yet" in preview
-    assert format_usd(15 * 10**9 - 250_000_001 - 373_000_000) in preview
-    assert not Statement.objects.exists()
-    assert client.post("/finance/statements/issue/", {"month": "2026-08", "who": "ada"}).status_code == 302
-    assert Statement.objects.get().user == user
-    for bad in ({"month": "nonsense"}, {"month": "2026-08", "who": "nobody"}, {"month": "2026-10", "who": "ada"}):
-        assert client.post("/finance/statements/issue/", bad).status_code == 302
-    assert Statement.objects.count() == 1
-    for run in service.start_runs(actor=fin, month_on=AUGUST, again=True):
-        while service.continue_run(run.pk, limit=1):
-            pass
-    runs = {run.time_zone: (run.issued_count, run.present_count, run.failed_count) for run in StatementRun.objects.all()}
-    assert runs == {SHANGHAI: (0, 1, 0), "UTC": (1, 0, 0)}
-    page = client.get("/finance/statements/?month=2026-08").content.decode()
-    assert "1 issued, 0 there already" in page
-    assert AuditEvent.objects.filter(action="statement.issued").count() == 2
-    for who in (user, person("ops", Role.OPS), person("sue", Role.SUPPORT)):
-        client.force_login(who)
-        assert client.get("/finance/statements/").status_code == 403
-        assert client.post("/finance/statements/issue/", {"month": "2026-09", "who": "ada"}).status_code == 403
-        with pytest.raises(NotAllowed):
-            service.issue_statement(actor=who, owner=user, month_on=SEPTEMBER)
-    assert Statement.objects.count() == 2
-
-
-@pytest.mark.django_db(transaction=True)
-@time_machine.travel(IN_OCTOBER, tick=True)
-def test_R032_issued_by_eight_at_once_is_issued_once() -> None:
-    people = [a_customer(f"p{n}") for n in range(4)]
-    answers: list[str] = []
-
-    def work(owner: User) -> None:
-        try:
-            answers.append(service.issue_statement(actor=None, owner=owner, month_on=AUGUST).status)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=work, args=(people[n % 4],)) for n in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers) == ["issued"] * 4 + ["present"] * 28
-    assert Statement.objects.count() == 4
-    assert StatementFile.objects.count() == 16
-
-
-_ISSUER = """
-import django; django.setup()
-import time_machine
-from datetime import datetime, UTC
-from django.db import connection
-connection.settings_dict["NAME"] = {name!r}
-from billing.services import statements
-with time_machine.travel(datetime(2026, 10, 5, tzinfo=UTC), tick=True):
-    print("ready", flush=True)
-    while statements.continue_run({run}, limit=2):
-        print("step", flush=True)
-print("end", flush=True)
-"""
-
-
-@pytest.mark.django_db(transaction=True)
-@time_machine.travel(IN_OCTOBER, tick=True)
-def test_R032_a_killed_job_goes_on_where_it_was() -> None:
-    """kill -9 in the middle of issuing: what was issued stands whole, the next worker issues the rest, each once."""
-    for n in range(12):
-        a_customer(f"p{n:02}")
-    (run,) = [run for run in service.start_runs(actor=None, month_on=AUGUST) if run.time_zone == SHANGHAI]
-    code = _ISSUER.format(name=connection.settings_dict["NAME"], run=run.pk)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ.copy())
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    assert process.stdout.readline() == b"step\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    run.refresh_from_db()
-    assert run.finished_at is None
-    assert Statement.objects.count() == run.issued_count >= 2
-    assert StatementFile.objects.count() == 4 * Statement.objects.count()
-    while service.continue_run(run.pk):
-        pass
-    run.refresh_from_db()
-    assert (run.issued_count + run.present_count, run.failed_count) == (12, 0)
-    assert Statement.objects.count() == 12
-    assert StatementFile.objects.count() == 48
-    before = set(Statement.objects.values_list("pk", flat=True))
-    for again in service.start_runs(actor=None, month_on=AUGUST, again=True):
-        while service.continue_run(again.pk):
-            pass
-    assert set(Statement.objects.values_list("pk", flat=True)) == before
-
-
-@pytest.mark.django_db
-@time_machine.travel(IN_OCTOBER, tick=True)
-def test_three_years_of_months_chain_and_add_up_to_the_balance() -> None:
-    user = person("ada", time_zone="America/New_York")
-    partitions.ensure_partitions(date(2023, 8, 1), date(2026, 10, 1))
-    month = date(2023, 9, 1)
-    while month < date(2026, 10, 1):
-        start, end = bounds_of(month, "America/New_York")
-        top_up(user, 1000, start)
-        call(user, 7, end - (end - start) / 1000)
-        month = month_after(month)
-    month = date(2023, 9, 1)
-    while month < date(2026, 10, 1):
-        found = service.issue_statement(actor=None, owner=user, month_on=month).statement
-        assert found is not None
-        assert (found.credits_nano, found.usage_nano, found.earlier_nano, found.entry_count) == (1000, -7, 0, 2)
-        assert found.opening_nano == 993 * (Statement.objects.count() - 1)
-        month = month_after(month)
-    assert Statement.objects.order_by("-month_on")[0].closing_nano == ledger.purse_for(user=user).balance_nano == 993 * 37
-    with pytest.raises(InvalidInput):
-        service.issue_statement(actor=None, owner=user, month_on=date(2022, 1, 1))
-
-
-def test_months() -> None:
-    assert month_after(date(2026, 12, 1)) == date(2027, 1, 1)
-    assert month_before(date(2027, 1, 1)) == date(2026, 12, 1)
-    assert bounds_of(date(2026, 3, 1), "America/New_York") == (
-        datetime(2026, 3, 1, 5, tzinfo=UTC),
-        datetime(2026, 4, 1, 4, tzinfo=UTC),
-    )
+    User.objects.filter(pk=user.pk).update(username="=1+1")
+    user.refresh_from_db()
+    statement = service.issue_statement(actor=None, owner=user, month_on=AUGUST).statement
+    assert statement is not None
+    files = {key: content for key, (content, _digest) in files_of(statement).items()}
+    for language in ("en", "zh-hans"):
+        rows = list(csv.reader(io.StringIO(files["csv", language].decode("utf-8-sig"))))
+        sheet = load_workbook(io.BytesIO(files["xlsx", language])).active
+        assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+        found = [[cell.value for cell in row if cell.value is not None] for row in sheet.iter_rows()]
+        assert len(found) == len(rows)
+        for in_book, in_csv in zip(found, rows, strict=True):
+            wanted = [cell for cell in in_csv if cell]
+            assert len(in_book) == len(wanted)
+            for value, text in zip(in_book, wanted, strict=True):
+                assert value == (float(text) if isinstance(value, int | float) else text)
+        amounts = [row[-1] for row in found if len(row) > 1 and isinstance(row[-1], float)]
+        assert amounts
+    document = document_of(statement.figures, statement.number, statement.issued_at)
+    first = xlsx_bytes(document)
+    with time_machine.travel(datetime(2031, 1, 1, tzinfo=UTC), tick=False):
+        assert xlsx_bytes(document) == first

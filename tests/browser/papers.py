@@ -6,7 +6,7 @@ from billing.models import Statement
 from billing.services.statements import continue_run, start_runs
 from billing.statements.months import last_ended
 from config.foundation.clock import now
-from tests.billing.test_statements import booked_as
+from tests.billing.statement_world import booked_as
 from tests.pages.conftest import World
 
 PAGES = [

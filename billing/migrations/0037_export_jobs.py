@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0035_disputes'),
+        ('billing', '0036_body_digest'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
