@@ -1,5 +1,6 @@
 """Statements: issued once, never changed, each goes on where the one before ended, and every figure is the ledger's."""
 
+import csv
 import hashlib
 import io
 import time
@@ -224,7 +225,7 @@ def test_a_move_to_another_zone_tells_nothing_twice_and_nothing_never() -> None:
 
 @time_machine.travel(IN_OCTOBER, tick=False)
 def test_R032_the_workbook_says_what_the_csv_says_in_numbers_and_runs_no_formula() -> None:
-    """R032: every row of the CSV, in both languages; amounts and counts are numbers; the bytes do not know when they were made."""
+    """R032: every row of the CSV in both languages, with numbers as numbers; the bytes do not know when they were made."""
     user = a_customer()
     User.objects.filter(pk=user.pk).update(username="=1+1")
     user.refresh_from_db()
