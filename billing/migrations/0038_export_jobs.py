@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0036_body_digest'),
+        ('billing', '0037_newest_first'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
