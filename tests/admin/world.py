@@ -31,6 +31,7 @@ from billing.models import (
     RequestLog,
 )
 from billing.services.budgets import set_key_limit
+from billing.services.ledger import house_account
 from config.foundation.ids import uuid7, uuid7_time
 from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, ProofRun, RelayInstance, TrialItem, TrialList
 from gateway.models_tasks import MediaTask, TaskTemplate

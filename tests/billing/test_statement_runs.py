@@ -108,7 +108,7 @@ def test_R032_issued_by_eight_at_once_is_issued_once() -> None:
         thread.join()
     assert sorted(answers) == ["issued"] * 4 + ["present"] * 28
     assert Statement.objects.count() == 4
-    assert StatementFile.objects.count() == 16
+    assert StatementFile.objects.count() == 24
 
 
 _ISSUER = """
@@ -143,13 +143,13 @@ def test_R032_a_killed_job_goes_on_where_it_was() -> None:
     run.refresh_from_db()
     assert run.finished_at is None
     assert Statement.objects.count() == run.issued_count >= 2
-    assert StatementFile.objects.count() == 4 * Statement.objects.count()
+    assert StatementFile.objects.count() == 6 * Statement.objects.count()
     while service.continue_run(run.pk):
         pass
     run.refresh_from_db()
     assert (run.issued_count + run.present_count, run.failed_count) == (12, 0)
     assert Statement.objects.count() == 12
-    assert StatementFile.objects.count() == 48
+    assert StatementFile.objects.count() == 72
     before = set(Statement.objects.values_list("pk", flat=True))
     for again in service.start_runs(actor=None, month_on=AUGUST, again=True):
         while service.continue_run(again.pk):

@@ -168,7 +168,7 @@ def test_the_database_refuses_every_change_and_every_gap() -> None:
     for number, attempt in enumerate(tries):
         assert refused(attempt), number
     assert Statement.objects.get() == statement
-    assert StatementFile.objects.count() == 4
+    assert StatementFile.objects.count() == 6
 
 
 def refused(attempt: Any) -> bool:
@@ -223,6 +223,7 @@ def test_a_move_to_another_zone_tells_nothing_twice_and_nothing_never() -> None:
     assert september.opening_nano == august.closing_nano
 
 
+@pytest.mark.django_db
 @time_machine.travel(IN_OCTOBER, tick=False)
 def test_R032_the_workbook_says_what_the_csv_says_in_numbers_and_runs_no_formula() -> None:
     """R032: every row of the CSV in both languages, with numbers as numbers; the bytes do not know when they were made."""
