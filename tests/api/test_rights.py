@@ -69,7 +69,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "GET tasks/": (EVERYBODY, NOBODY),
     "GET tasks/{task}/": (PEOPLE, OTHERS),
     "GET tasks/{task}/callbacks/": (PEOPLE, OTHERS),
-    "POST tasks/{task}/callbacks/{delivery}/resend/": (MANAGERS, OTHERS | {FINANCE}),
+    "POST tasks/{task}/callbacks/{delivery}/resend/": (MANAGERS, OTHERS),
     # Of a model that is not there.
     "POST tasks/preflight/": (NOBODY, EVERYBODY),
     "GET task-templates/": (EVERYBODY, NOBODY),
