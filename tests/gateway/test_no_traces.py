@@ -1,5 +1,6 @@
 """No prompt, no answer, no key anywhere: every column of every table and all that the processes said is searched."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,7 +64,9 @@ def test_a_scan_of_every_table_and_every_word_of_the_relay_finds_nothing(world: 
             for model in MODELS:
                 for path, body in BODIES:
                     for is_stream in (False, True):
-                        answers.append(entry.post(path, json={"model": model, **body, "stream": is_stream}))
+                        # What the upstream cuts off in the middle may be cut off for the client too.
+                        with contextlib.suppress(httpx.RemoteProtocolError):
+                            answers.append(entry.post(path, json={"model": model, **body, "stream": is_stream}))
             form = {"model": "demo-sound", "prompt": PROMPT}
             files = {"file": (f"{PROMPT}.wav", PROMPT.encode() * 50)}
             answers.append(entry.post("/v1/audio/transcriptions", data=form, files=files))
