@@ -221,7 +221,7 @@ def test_the_table_names_every_operation_and_nothing_else() -> None:
         f"{method.upper()} {path.removeprefix('/api/portal/').replace('{team}', '{id}')}"
         for path, methods in paths.items()
         for method in methods
-        # Data planes have no role: tests/gateway/test_planes.py.
+        # Data planes have no role: tests/gateway/dp.
         if not path.startswith("/dp/")
     )
     table = sorted(_with_generic_names(operation) for operation in TABLE)
