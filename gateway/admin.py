@@ -80,7 +80,7 @@ class MediaTaskAdmin(ReadOnlyAdmin):
     """The history with its inner route; tasks in doubt are decided on their own page."""
 
     view_right = "calls.inner_route"
-    list_display = ("public_id", "kind", "state", "asked_model", "user", "team", "upstream", "cost_shown", "created_at")
+    list_display = ("id_shown", "kind", "state", "asked_model", "user", "team", "upstream", "cost_shown", "created_at")
     list_filter = ("kind", "state")
     list_select_related = ("user", "team", "upstream")
     search_fields = ("=id", "=upstream_task_id", "=asked_model", "=key_tail")
@@ -90,6 +90,10 @@ class MediaTaskAdmin(ReadOnlyAdmin):
         "upstream_name", "upstream_task_id", "parameters", "parameters_hash", "cost_shown", "failure_code", "failure_reason",
         "created_at", "finished_at", "checked_at", "check_count", "decided_by", "decision_note",
     )  # fmt: skip
+
+    @display(description="ID", ordering="id")
+    def id_shown(self, task: MediaTask) -> str:
+        return task.public_id
 
     @display(description=_("cost"), ordering="cost_nano")
     def cost_shown(self, task: MediaTask) -> str:

@@ -4,6 +4,7 @@ import uuid
 
 from celery import shared_task
 
+from gateway.planes import keys_feed, usage
 from gateway.services import checks, proofs, tasks, trial_lists
 
 ROUNDS = 10
@@ -39,3 +40,10 @@ def keep_task_holds_task() -> None:
 def run_trial_task(team_id: int) -> None:
     """Make the calls of a project's trial list."""
     trial_lists.run_checks(team_id)
+
+
+@shared_task(name="gateway.tasks.forget_plane_notes_task", ignore_result=True)
+def forget_plane_notes_task() -> None:
+    """Drop what was noted of data planes' events and of changed keys when nobody can ask for it any more."""
+    usage.forget_old_events()
+    keys_feed.forget_old_changes()

@@ -98,19 +98,30 @@ class Stack:
     def _manage(self, what: str, *command: str) -> None:
         self._go_on()
         self.say(what)
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "manage.py", *command],
             env=self.env,
             cwd=places.CHECKOUT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
             start_new_session=True,
         )
-        if done.returncode != 0:
-            tail = "\n".join(done.stdout.splitlines()[-25:])
+        said = self._said_by(process)
+        if process.returncode != 0:
+            tail = "\n".join(said.splitlines()[-25:])
             raise UpError(f"{what} failed (manage.py {command[0]}):\n{tail}")
+
+    def _said_by(self, process: "subprocess.Popen[str]") -> str:
+        """What a command said, once it has ended. A stop ends it too: each migration is a transaction, and so is the demo."""
+        while True:
+            try:
+                return process.communicate(timeout=0.2)[0]
+            except subprocess.TimeoutExpired:
+                if self.is_stopping:
+                    process.terminate()
+                    process.communicate()
+                    raise Interrupted from None
 
     def _wait_until_ready(self) -> None:
         self.say("waiting until everything answers")
