@@ -9,7 +9,7 @@ TEST_ENV = env -u SECRET_KEY -u KEY_PEPPERS -u FIELD_KEYS -u DEMO -u PORT -u HOS
 WITH_SERVERS = $(TEST_ENV) $(VENV)/python -m config.stack.run --
 CHROMIUM = $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
-.PHONY: help up relay test check messages bench pictures requirements run-packages dev-packages
+.PHONY: help up relay test check messages schema bench pictures requirements run-packages dev-packages
 
 help:
 	@echo "make up           run the whole portal here (PORT=8000, DEMO=1, HOST=127.0.0.1)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench        measure the headline figures"
 	@echo "make pictures     draw docs/pictures for the README, and a gallery of every page into .portal/gallery"
 	@echo "make messages     compile the message catalogues"
+	@echo "make schema       draw config/stack/schema.sql, which an empty database is filled from (after each new migration)"
 	@echo "make requirements write the hashed lists in requirements/ from pyproject.toml (needs uv)"
 
 run-packages:
@@ -36,6 +37,9 @@ relay: run-packages
 
 messages: run-packages
 	@$(VENV)/python manage.py compile_messages
+
+schema: run-packages
+	$(WITH_SERVERS) $(VENV)/python manage.py write_schema
 
 test: dev-packages
 	@$(VENV)/python manage.py compile_messages --verbosity 0
