@@ -4,10 +4,8 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 from django.conf import settings
@@ -19,6 +17,7 @@ from tests.gateway.servers import (
     Server,
     free_port,
     running,
+    scratch,
     start,
     start_old_gateway,
     start_relay,
@@ -87,7 +86,7 @@ def start_web(relay: Server) -> Server:
 
 def start_worker(mail_port: int) -> Server:
     """A Celery worker with beat inside; it counts as started once it says that it is ready."""
-    folder = Path(tempfile.mkdtemp(prefix="gateway-test-worker-"))
+    folder = scratch("worker")
     log = folder / "stderr.txt"
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--beat", "--pool", "threads", "--concurrency", "3"]
     command += ["--loglevel", "info", "--schedule", str(folder / "beat"), "--without-gossip", "--without-mingle"]

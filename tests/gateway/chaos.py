@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ import psycopg
 from django.conf import settings
 
 from billing.services.ledger import RECORD_SQL
-from tests.gateway.servers import Server, free_port, start_relay, test_database_url
+from tests.gateway.servers import Server, free_port, scratch, start_relay, test_database_url
 
 CALLS = int(os.environ.get("CHAOS_CALLS", "300"))
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS", "64"))
@@ -86,7 +85,7 @@ class Storm:
         self.keys, self.broker = keys, broker
         relay = "gateway.relay.app:application"
         # One disk for all, as on one machine: what a killed place leaves in its spool the others send.
-        self.state = tempfile.mkdtemp(prefix="chaos-state-")
+        self.state = str(scratch("chaos"))
         self.places = [
             Place("relay one", relay, self.state),
             Place("relay two", relay, self.state, "leases"),

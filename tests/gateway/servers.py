@@ -19,6 +19,13 @@ from django.conf import settings
 from django.db import connection
 
 START_SECONDS = 120
+# Goes with the process of the tests, and what the servers left in it too.
+_LEFT_BEHIND = tempfile.TemporaryDirectory(prefix="gateway-tests-")
+
+
+def scratch(prefix: str) -> Path:
+    """A new folder for one server's log or state."""
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=_LEFT_BEHIND.name))
 
 
 def free_port() -> int:
@@ -101,7 +108,7 @@ def start(
     program: tuple[str, ...] = PYTHON_MODULE,
     **environment: str,
 ) -> Server:
-    log = Path(tempfile.mkdtemp(prefix="gateway-test-")) / "stderr.txt"
+    log = scratch("log") / "stderr.txt"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [*program, *arguments],
@@ -151,7 +158,7 @@ def start_relay(
     defaults = {
         "DATABASE_URL": test_database_url(),
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "RELAY_STATE_DIR": tempfile.mkdtemp(prefix="gateway-state-"),
+        "RELAY_STATE_DIR": str(scratch("state")),
     }
     return start(arguments, port, ready_path, seconds, **{**defaults, **environment})
 

@@ -4,7 +4,6 @@ import concurrent.futures
 import io
 import os
 import resource
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from gateway.relay.replay import read, replay, survey
 from gateway.relay.spool import Spool, stem_for
 from models_catalog.models import Upstream
 from tests.billing.helpers import broken, end, figures, hold, key_of, rich
-from tests.gateway.servers import Server, free_port, running, start_relay, until
+from tests.gateway.servers import Server, free_port, running, scratch, start_relay, until
 from tests.gateway.test_durability import CANARIES, Door, through
 from tests.gateway.world import USD, World, balance, held
 
@@ -197,7 +196,7 @@ def behind_a_door(state: Path, money: str) -> Iterator[tuple[Server, Door]]:
 @pytest.mark.parametrize("money", ["holds", "leases"])
 def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world: World, money: str) -> None:
     """Every call that was answered is charged exactly once after the restart, and nothing stays held."""
-    state = Path(tempfile.mkdtemp(prefix="gateway-state-"))
+    state = scratch("state")
     person = world.person("5")
     _, clear = world.key(person)
     # On a busy machine the answers may take longer than the upstream usually may.
@@ -245,7 +244,7 @@ def test_kill_9_under_load_with_the_database_away_leaves_nothing_uncharged(world
 @served
 def test_kill_9_in_the_middle_of_streams_charges_every_whole_answer(world: World) -> None:
     """Who has the last event of an answer has been charged for it, at whatever moment the relay is killed."""
-    state = tempfile.mkdtemp(prefix="gateway-state-")
+    state = str(scratch("state"))
     person = world.person("5")
     _, clear = world.key(person)
     whole: list[str] = []
@@ -316,7 +315,7 @@ def test_a_full_disk_stops_calls_and_loses_none(world: World) -> None:
 @slow
 @served
 def test_a_relay_starts_and_answers_from_its_disk_while_the_database_is_away(world: World) -> None:
-    state = Path(tempfile.mkdtemp(prefix="gateway-state-"))
+    state = scratch("state")
     person = world.person("1")
     _, clear = world.key(person)
     with running(start_relay(RELAY_STATE_DIR=str(state))) as server:
