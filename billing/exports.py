@@ -74,12 +74,19 @@ def write_book(file: Any, header: Sequence[object], rows: Iterable[Sequence[obje
     """The workbook into an open file, row by row; a sheet that is full is followed by another one with the same header."""
     book = Workbook(write_only=True)
     sheet: Any = None
-    for number, row in enumerate(rows):
-        if number % SHEET_ROWS == 0:
-            sheet = _new_sheet(book, header)
-        sheet.append([plain_cell(sheet, cell) for cell in row])
-    if sheet is None:
-        _new_sheet(book, header)
+    try:
+        for number, row in enumerate(rows):
+            if number % SHEET_ROWS == 0:
+                sheet = _new_sheet(book, header)
+            sheet.append([plain_cell(sheet, cell) for cell in row])
+        if sheet is None:
+            _new_sheet(book, header)
+    except BaseException:
+        # Each sheet's rows lie in a temporary file, which only saving takes away.
+        if book.worksheets:
+            with tempfile.TemporaryFile() as nowhere:
+                book.save(nowhere)
+        raise
     book.save(file)
 
 

@@ -1,8 +1,10 @@
 """Large workbooks are made by a worker: asked for once, whole, one's own, taken over when a worker dies."""
 
 import io
+import tempfile
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,8 +131,9 @@ def test_a_job_of_a_dead_worker_is_taken_over_and_the_dead_one_writes_no_more(mo
     assert make_waiting() == 0
 
 
-def test_what_breaks_is_failed_and_old_files_go() -> None:
+def test_what_breaks_is_failed_and_old_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = person("ada")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def broken() -> Any:
         yield [1]
@@ -139,6 +142,7 @@ def test_what_breaks_is_failed_and_old_files_go() -> None:
     register("test-broken", lambda _user, _query: Table(["n"], broken()))
     job = start_export(actor=user, name="test-broken", query="")
     assert make_export(job.pk) == "failed"
+    assert not list(tmp_path.iterdir())
     assert "could not be made" in signed_in(user).get(reverse("export_detail", args=[job.pk])).content.decode()
     ExportJob.objects.update(created_at=now() - timedelta(hours=25))
     assert make_waiting() == 0
