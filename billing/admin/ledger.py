@@ -13,6 +13,8 @@ RIGHT = "ledger.view"
 balance = usd_column("balance_nano", _("balance"))
 held = usd_column("held_nano", _("held"))
 amount = usd_column("amount_nano", _("amount"))
+granted = usd_column("granted_nano", _("granted"))
+spent = usd_column("spent_nano", _("spent"))
 
 
 @admin.register(LedgerAccount)
@@ -110,17 +112,7 @@ class LeaseAdmin(ReadOnlyAdmin):
     """What relays have lent: how much each was granted and spent, and until when."""
 
     view_right = RIGHT
-    list_display = (
-        "id",
-        "source",
-        "user",
-        "group",
-        usd_column("granted_nano", _("granted")),
-        usd_column("spent_nano", _("spent")),
-        "state",
-        "draw_until",
-        "closed_at",
-    )
+    list_display = ("id", "source", "user", "group", granted, spent, "state", "draw_until", "closed_at")
     list_filter = ("state", "created_at")
     list_select_related = ("user", "group")
     search_fields = ("=id", "user__username", "source")
@@ -132,8 +124,8 @@ class LeaseAdmin(ReadOnlyAdmin):
         "group",
         "account",
         "is_test",
-        usd_column("granted_nano", _("granted")),
-        usd_column("spent_nano", _("spent")),
+        granted,
+        spent,
         "state",
         "created_at",
         "draw_until",

@@ -4,6 +4,8 @@ Every entry moves one positive amount from one account to another, so the ledger
 through the SQL functions of ``billing/sql`` (called by ``billing.services.ledger`` and by the relay), nothing else.
 """
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +16,9 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group
 from keys.models import ApiKey
+
+# For columns written with every call: no index and no constraint of their own, each for the reason given beside it.
+BARE: dict[str, Any] = {"on_delete": models.PROTECT, "db_index": False, "db_constraint": False}
 
 
 class LedgerAccount(models.Model):
@@ -133,22 +138,8 @@ class LedgerEntry(models.Model):
     # No index of their own: "entry_from" and "entry_to" begin with them. No constraint that looks the account up again for
     # each entry and locks its row (revenue's would be locked by every call at once): the functions of the ledger have read it,
     # and an account never goes (billing/sql/lean_rows.sql).
-    from_account = models.ForeignKey(
-        LedgerAccount,
-        on_delete=models.PROTECT,
-        related_name="entries_out",
-        verbose_name=_("from"),
-        db_index=False,
-        db_constraint=False,
-    )
-    to_account = models.ForeignKey(
-        LedgerAccount,
-        on_delete=models.PROTECT,
-        related_name="entries_in",
-        verbose_name=_("to"),
-        db_index=False,
-        db_constraint=False,
-    )
+    from_account = models.ForeignKey(LedgerAccount, related_name="entries_out", verbose_name=_("from"), **BARE)
+    to_account = models.ForeignKey(LedgerAccount, related_name="entries_in", verbose_name=_("to"), **BARE)
     amount_nano = models.BigIntegerField(_("amount"))
     # Running number and balance after, for the sides that are purses.
     from_seq = models.BigIntegerField(_("place, from"), null=True)
@@ -214,33 +205,9 @@ class Hold(models.Model):
     id = models.UUIDField(primary_key=True)
     # No index of their own: those that are open are few, and "hold_open_expiry" finds them. No constraint either: a hold is
     # made with the payer's purse locked, which names the payer, and for a key that was just read.
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        on_delete=models.PROTECT,
-        related_name="holds",
-        verbose_name=_("user"),
-        db_index=False,
-        db_constraint=False,
-    )
-    group = models.ForeignKey(
-        Group,
-        null=True,
-        on_delete=models.PROTECT,
-        related_name="holds",
-        verbose_name=_("group"),
-        db_index=False,
-        db_constraint=False,
-    )
-    key = models.ForeignKey(
-        ApiKey,
-        null=True,
-        on_delete=models.PROTECT,
-        related_name="holds",
-        verbose_name=_("key"),
-        db_index=False,
-        db_constraint=False,
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, related_name="holds", verbose_name=_("user"), **BARE)
+    group = models.ForeignKey(Group, null=True, related_name="holds", verbose_name=_("group"), **BARE)
+    key = models.ForeignKey(ApiKey, null=True, related_name="holds", verbose_name=_("key"), **BARE)
     # The member of the team whose key called; their own limits count beside the team's.
     member_id = models.BigIntegerField(null=True, editable=False)
     # A call of a test key: only test purses pay for it.

@@ -1,4 +1,4 @@
--- Refuses what may not be posted; the rows of the accounts are locked.
+-- Refuses what may not be posted; the rows of the accounts are locked. Run anew by each migration that changed it.
 CREATE OR REPLACE FUNCTION billing_check_posting(posting jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     source billing_ledgeraccount;

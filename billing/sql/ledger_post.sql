@@ -1,7 +1,7 @@
 -- Money between two accounts, by hand or by import. Calls are charged by billing_record.
 --
 -- Every function of the ledger locks in one order, so that none waits for another in a circle:
--- holds by id, then purses by id (see ledger_reserve.sql).
+-- holds by id, then purses by id (see ledger_reserve.sql). What may be posted at all: check_posting.sql.
 -- SQLSTATEs that services translate: PB001 same act with other figures, PB002 purse too low, PB003 already reversed,
 -- PB004 not a posting that may be made.
 
@@ -35,34 +35,6 @@ BEGIN
         floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano + change - a.held_nano)
     WHERE a.id = account AND a.is_purse
     RETURNING a.seq, a.balance_nano INTO new_seq, new_balance;
-END $$;
-
--- Refuses what may not be posted; the rows of the accounts are locked.
-CREATE FUNCTION billing_check_posting(posting jsonb) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    source billing_ledgeraccount;
-    original billing_ledgerentry;
-    amount bigint := (posting ->> 'amount_nano')::bigint;
-BEGIN
-    IF posting ->> 'kind' = 'charge' THEN
-        RAISE EXCEPTION 'calls are charged by billing_record' USING ERRCODE = 'PB004';
-    END IF;
-    IF posting ->> 'reverses_id' IS NOT NULL THEN
-        SELECT * INTO original FROM billing_ledgerentry e WHERE e.id = (posting ->> 'reverses_id')::bigint;
-        IF NOT FOUND OR original.amount_nano <> amount OR original.kind = 'reversal'
-           OR original.from_account_id <> (posting ->> 'to_account_id')::bigint
-           OR original.to_account_id <> (posting ->> 'from_account_id')::bigint THEN
-            RAISE EXCEPTION 'a reversal mirrors its original' USING ERRCODE = 'PB004';
-        END IF;
-    ELSIF posting ->> 'kind' = 'reversal' THEN
-        RAISE EXCEPTION 'a reversal names its original' USING ERRCODE = 'PB004';
-    END IF;
-    SELECT * INTO source FROM billing_ledgeraccount a WHERE a.id = (posting ->> 'from_account_id')::bigint;
-    IF source.is_purse AND NOT coalesce((posting ->> 'allow_debt')::boolean, false)
-       AND source.balance_nano - source.held_nano - amount < source.floor_nano THEN
-        RAISE EXCEPTION 'account % has % nano-USD free, % wanted', source.id,
-            source.balance_nano - source.held_nano - source.floor_nano, amount USING ERRCODE = 'PB002';
-    END IF;
 END $$;
 
 -- Posts all of [{transaction_id, kind, n, from_account_id, to_account_id, amount_nano, reason, effective_at, actor_id,

@@ -18,7 +18,7 @@ from billing.money_forms import ReasonForm
 from billing.payment_forms import AssignForm, PaymentStartForm, RefundForm, TransferFileForm, TransferForm
 from billing.selectors import payments as found
 from billing.services.payments import events, orders, refunds, unmatched
-from billing.services.payments.provider import provider
+from billing.services.payments.chosen import provider
 from billing.views.codes import show_refusal
 from billing.views.home import Asked
 from config.foundation.errors import PortalError

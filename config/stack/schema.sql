@@ -4457,7 +4457,7 @@ INSERT INTO public.billing_outcomerule VALUES (5, 'client_gone_before_output', '
 INSERT INTO public.billing_outcomerule VALUES (6, 'failed_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (7, 'timeout_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (8, 'refused', 'nothing', 'nothing', 1);
-INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 17:53:39.953044+00', 'system', '');
+INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 18:03:06.31624+00', 'system', '');
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0002_remove_content_type_name', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now());

@@ -16,8 +16,9 @@ from accounts.services import audit
 from billing.locks import lock_row
 from billing.models import Payment, PaymentDispute
 from billing.services.ledger import Posting, house_account, post_entries, purse_for
+from billing.services.payments.chosen import required_provider
 from billing.services.payments.orders import CENT
-from billing.services.payments.provider import Dispute, required_provider
+from billing.services.payments.provider import Dispute
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotFound
 

@@ -16,8 +16,9 @@ from billing.locks import lock_row
 from billing.models import IncomingPayment, Payment, PaymentEvent, PaymentRefund
 from billing.services.ledger import Posting, house_account, post_entries, purse_for
 from billing.services.payments import disputes, refunds
+from billing.services.payments.chosen import required_provider
 from billing.services.payments.orders import CENT
-from billing.services.payments.provider import EventFacts, required_provider
+from billing.services.payments.provider import EventFacts
 from billing.services.payments.unmatched import keep_stray
 from config.foundation.clock import now
 

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.services import audit
 from billing.models import Payment
-from billing.services.payments.provider import ProviderRefused, required_provider
+from billing.services.payments.chosen import required_provider
+from billing.services.payments.provider import ProviderRefused
 from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput, NotAllowed
 from config.foundation.ids import uuid7

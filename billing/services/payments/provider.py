@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from django.conf import settings
-
 from config.foundation.errors import Conflict, PortalError
 
 
@@ -107,20 +105,3 @@ class Provider(Protocol):
     def facts_of(self, payload: str) -> EventFacts:
         """The event of a body that was verified before."""
         ...
-
-
-def provider() -> Provider | None:
-    """The provider that is set up, None when paying by card is off."""
-    if settings.PAYMENT_PROVIDER != "stripe":
-        return None
-    from billing.services.payments.stripe_provider import StripeProvider
-
-    return StripeProvider()
-
-
-def required_provider(name: str = "") -> Provider:
-    """The provider that is set up; raises PaymentsOff when there is none, or another than ``name``."""
-    found = provider()
-    if found is None or (name and found.name != name):
-        raise PaymentsOff
-    return found

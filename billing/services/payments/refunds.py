@@ -17,8 +17,9 @@ from billing.models import AdjustmentRequest, IncomingPayment, Payment, PaymentR
 from billing.services import approvals
 from billing.services.four_eyes import check_two_people
 from billing.services.ledger import Posting, house_account, post_entries, purse_for
+from billing.services.payments.chosen import required_provider
 from billing.services.payments.orders import CENT
-from billing.services.payments.provider import EventFacts, ProviderRefused, ProviderUnavailable, required_provider
+from billing.services.payments.provider import EventFacts, ProviderRefused, ProviderUnavailable
 from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput, NotFound
 from config.foundation.ids import uuid7
