@@ -35,6 +35,14 @@ UUIDS = r"[0-9a-fA-F-]{32,36}"
 STATE = OpenApiParameter("state", str)
 
 
+def uuid_in(text: str) -> UUID:
+    """An id from an address or a query; raises InvalidInput."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInput("An id is a UUID.") from None
+
+
 def answer_to(request: AdjustmentRequest) -> Response:
     """201 for what is done, 202 for what waits for a second person."""
     is_done = request.state == AdjustmentRequest.State.DONE
@@ -252,10 +260,7 @@ class CodeBatchViewSet(PortalViewSet):
         return Response(answer.data, status=HTTP_202_ACCEPTED if asked_for and not is_done else HTTP_200_OK)
 
     def _batch(self, pk: str) -> CodeBatch:
-        try:
-            return found.batch_for(self.actor, UUID(pk))
-        except ValueError:
-            raise InvalidInput("The id of a batch is a UUID.") from None
+        return found.batch_for(self.actor, uuid_in(pk))
 
     def _one(self, batch: CodeBatch, status: int) -> Response:
         (line,) = found.batch_lines(self.actor, [found.batch_for(self.actor, batch.pk)])

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from billing.models import (
     AlertEvent,
     AlertKind,
+    AlertRule,
     CurrencyConversion,
     DeskItem,
     Payment,
@@ -210,6 +211,48 @@ class AlertOut(OutSerializer):
     threshold = serializers.IntegerField()
     value = serializers.IntegerField()
     fired_at = serializers.DateTimeField()
+
+
+class AlertRuleOut(OutSerializer):
+    """``thresholds`` are nano-USD for balances, per cent for limits, times the usual for odd spend, a count for the house."""
+
+    labels_of = "alert_rule"
+
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(AlertKind.choices)
+    username = serializers.CharField(source="user.username", default=None, allow_null=True)
+    team = serializers.CharField(source="group.code", default=None, allow_null=True)
+    key_id = serializers.IntegerField(allow_null=True)
+    thresholds = serializers.ListField(child=serializers.IntegerField())
+    channels = serializers.ListField(child=serializers.ChoiceField(AlertRule.Channel.choices))
+    is_enabled = serializers.BooleanField()
+    pauses_key = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+
+class AlertRuleChangeIn(InSerializer):
+    """What is left out stays as it is. ``is_enabled`` false: nothing is told any more."""
+
+    thresholds = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=2**62), max_length=50, required=False
+    )
+    channels = serializers.ListField(child=serializers.ChoiceField(AlertRule.Channel.choices), max_length=50, required=False)
+    is_enabled = serializers.BooleanField(required=False)
+    pauses_key = serializers.BooleanField(required=False)
+
+
+class AlertRuleIn(AlertRuleChangeIn):
+    """For oneself, or for a team one owns or a key one has; with ``of_house`` for the house. What is left out is as usual."""
+
+    kind = serializers.ChoiceField(AlertKind.choices)
+    team_id = serializers.IntegerField(min_value=1, required=False)
+    key_id = serializers.IntegerField(min_value=1, required=False)
+    of_house = serializers.BooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if sum((attrs["of_house"], "team_id" in attrs, "key_id" in attrs)) > 1:
+            raise serializers.ValidationError({"team_id": ["Name one of team_id, key_id and of_house, or none of them."]})
+        return attrs
 
 
 class HookOut(OutSerializer):

@@ -1,7 +1,6 @@
 """Statements, payments, refunds, conversions and the desk for the programs of finance, each through the pages' services."""
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -13,7 +12,7 @@ from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED
 
 from accounts.rights import require
 from billing.api.desk_serializers import ApprovalOut
-from billing.api.desk_views import UUIDS, answer_to
+from billing.api.desk_views import UUIDS, answer_to, uuid_in
 from billing.api.finance_serializers import (
     CallRefundIn,
     CallRefundOut,
@@ -124,7 +123,7 @@ class PaymentViewSet(PortalViewSet):
 
     @extend_schema(responses=PaymentOut)
     def retrieve(self, request: Request, pk: str) -> Response:
-        return Response(PaymentOut(paid.payment_for(self.actor, _uuid(pk))).data)
+        return Response(PaymentOut(paid.payment_for(self.actor, uuid_in(pk))).data)
 
 
 class DisputeViewSet(PortalViewSet):
@@ -150,7 +149,7 @@ class CallRefundViewSet(PortalViewSet):
     @extend_schema(parameters=[OpenApiParameter("call_id", OpenApiTypes.UUID)], responses=CallRefundOut(many=True))
     def list(self, request: Request) -> Response:
         text = request.query_params.get("call_id", "")
-        return self.page_of(given_back.call_refunds(self.actor, request_id=_uuid(text) if text else None), CallRefundOut)
+        return self.page_of(given_back.call_refunds(self.actor, request_id=uuid_in(text) if text else None), CallRefundOut)
 
     @extend_schema(request=CallRefundIn, responses={201: ApprovalOut, 202: ApprovalOut})
     def create(self, request: Request) -> Response:
@@ -234,10 +233,3 @@ class DeskItemViewSet(PortalViewSet):
         else:
             desk.ignore_desk_item(**act)
         return Response(DeskItemOut(desks.desk_item_for(self.actor, item.pk)).data)
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise InvalidInput("An id is a UUID.") from None

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from billing.api import desk_views, finance_views, views, watch_views
+from billing.api import desk_views, finance_views, payment_views, views, watch_views
 from billing.api.limits import LimitViewSet
 
 router = SimpleRouter()
@@ -16,11 +16,14 @@ router.register("code-batches", desk_views.CodeBatchViewSet, basename="api_code_
 router.register("approvals", desk_views.ApprovalViewSet, basename="api_approval")
 router.register("statements", finance_views.StatementViewSet, basename="api_statement")
 router.register("payments", finance_views.PaymentViewSet, basename="api_payment")
+router.register("payment-refunds", payment_views.PaymentRefundViewSet, basename="api_payment_refund")
+router.register("unmatched-payments", payment_views.UnmatchedPaymentViewSet, basename="api_unmatched_payment")
 router.register("disputes", finance_views.DisputeViewSet, basename="api_dispute")
 router.register("call-refunds", finance_views.CallRefundViewSet, basename="api_call_refund")
 router.register("conversions", finance_views.ConversionViewSet, basename="api_conversion")
 router.register("desk-items", finance_views.DeskItemViewSet, basename="api_desk_item")
 router.register("alerts", watch_views.AlertViewSet, basename="api_alert")
+router.register("alert-rules", watch_views.AlertRuleViewSet, basename="api_alert_rule")
 router.register("web-hooks", watch_views.HookViewSet, basename="api_hook")
 router.register("fences", watch_views.FenceViewSet, basename="api_fence")
 router.register("prices", views.PriceViewSet, basename="api_price")

@@ -1,4 +1,4 @@
-"""Alerts, web hooks, fences and the policy for programs, through the services of the pages."""
+"""Alerts and their rules, web hooks, fences and the policy for programs, through the services of the pages."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -6,11 +6,14 @@ from uuid import UUID
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.status import HTTP_201_CREATED
+from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED
 
 from accounts.models import User
 from billing.api.finance_serializers import (
     AlertOut,
+    AlertRuleChangeIn,
+    AlertRuleIn,
+    AlertRuleOut,
     FenceIn,
     FenceOut,
     HookChangeIn,
@@ -20,13 +23,14 @@ from billing.api.finance_serializers import (
     PolicyIn,
     PolicyOut,
 )
-from billing.models import AlertEvent, AlertKind, HookEndpoint
+from billing.models import AlertEvent, AlertKind, AlertRule, HookEndpoint
 from billing.selectors import alerts as watched
 from billing.selectors import fences as fenced
-from billing.services import fences, hooks
+from billing.services import alerts, fences, hooks
 from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
-from config.foundation.errors import InvalidInput, NotFound
+from config.foundation.errors import InvalidInput
+from keys.selectors import key_for
 from keys.selectors_policy import policy_for
 from keys.services_policy import set_policy
 
@@ -61,6 +65,49 @@ class AlertViewSet(PortalViewSet):
         return self.keyset_of(page.rows, AlertOut, page.next_before)
 
 
+class AlertRuleViewSet(PortalViewSet):
+    """What is watched, and where it is told: for oneself, teams one owns, keys one has; the house's for who manages alerts."""
+
+    queryset = AlertRule.objects.none()
+    serializer_class = AlertRuleOut
+    lookup_value_regex = r"\d+"
+    keyset_ordering: ClassVar[str | tuple[str, ...]] = "pk"
+    rights: ClassVar = {"list": "", "retrieve": "", "create": "", "partial_update": ""}
+
+    @extend_schema(responses=AlertRuleOut(many=True))
+    def list(self, request: Request) -> Response:
+        return self.page_of(watched.rules_for(self.actor), AlertRuleOut)
+
+    @extend_schema(responses=AlertRuleOut)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return Response(AlertRuleOut(watched.rule_for(self.actor, number_in(pk))).data)
+
+    @extend_schema(request=AlertRuleIn, responses={200: AlertRuleOut, 201: AlertRuleOut})
+    def create(self, request: Request) -> Response:
+        """Watch something. There is one rule for each kind and scope: 200 when it was there and is now set like this."""
+        given = self.given(AlertRuleIn)
+        scope: dict[str, Any] = {"user": self.actor}
+        if given.pop("of_house"):
+            scope = {}
+        if "team_id" in given:
+            scope = {"group": watched.owned_team(self.actor, given.pop("team_id"))}
+        elif "key_id" in given:
+            scope = {"key": key_for(self.actor, given.pop("key_id"))}
+        before = watched.rule_in_force(given.pop("kind"), **scope)
+        rule = self._set(before, given)
+        return Response(AlertRuleOut(rule).data, status=HTTP_200_OK if before.pk else HTTP_201_CREATED)
+
+    @extend_schema(request=AlertRuleChangeIn, responses=AlertRuleOut)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Other thresholds or channels, or off and on again."""
+        rule = watched.rule_for(self.actor, number_in(pk))
+        return Response(AlertRuleOut(self._set(rule, self.given(AlertRuleChangeIn))).data)
+
+    def _set(self, rule: AlertRule, given: dict[str, Any]) -> AlertRule:
+        names = ("kind", "user", "group", "key", "thresholds", "channels", "is_enabled", "pauses_key")
+        return alerts.set_rule(actor=self.actor, **{name: getattr(rule, name) for name in names} | given)
+
+
 class HookViewSet(PortalViewSet):
     """Addresses that get signed requests: one's own and those of teams one owns."""
 
@@ -78,10 +125,8 @@ class HookViewSet(PortalViewSet):
     def create(self, request: Request) -> Response:
         """A new address; its signing secret is in this answer and in no other."""
         given = self.given(HookIn)
-        team = next((team for team in watched.owned_teams(self.actor) if team.pk == given.get("team_id")), None)
-        if given.get("team_id") and team is None:
-            raise NotFound
-        whose: dict[str, Any] = {"group": team} if team else {"user": self.actor}
+        team_id = given.get("team_id")
+        whose: dict[str, Any] = {"group": watched.owned_team(self.actor, team_id)} if team_id else {"user": self.actor}
         endpoint, clear = hooks.add_endpoint(actor=self.actor, url=given["url"], **whose)
         made: Any = endpoint
         made.clear = clear

@@ -270,6 +270,7 @@ class PaymentRefund(models.Model):
             models.CheckConstraint(condition=Q(amount_nano__gt=0), name="refund_positive"),
             models.CheckConstraint(condition=Q(payment=None) ^ Q(incoming=None), name="refund_of_one"),
         ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="payment_refund_newest")]
 
     def __str__(self) -> str:
         return f"{self.amount_nano} {self.state}"

@@ -46,6 +46,26 @@ def refunds_of(payment: Payment) -> list[PaymentRefund]:
     return list(payment.refunds.select_related("asked_by").order_by("created_at"))
 
 
+def refunds_for(actor: User, state: str = "", payment_id: UUID | None = None) -> QuerySet[PaymentRefund]:
+    """Refunds to payers, of payments and of what fitted none, newest first."""
+    require(actor, "ledger.view")
+    rows = PaymentRefund.objects.select_related("asked_by").order_by("-created_at", "-pk")
+    if payment_id is not None:
+        rows = rows.filter(payment=payment_id)
+    return rows.filter(state=state) if state in PaymentRefund.State.values else rows
+
+
+def refund_known(actor: User, refund_id: UUID) -> PaymentRefund | None:
+    return refunds_for(actor).filter(pk=refund_id).first()
+
+
+def refund_for(actor: User, refund_id: UUID) -> PaymentRefund:
+    found = refund_known(actor, refund_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
 def disputes_for(actor: User, state: str = "") -> QuerySet[PaymentDispute]:
     """Disputes of everybody's payments: the open ones first, those with the nearest due day on top."""
     require(actor, "ledger.view")

@@ -187,6 +187,19 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "the payer's own payments",
         ),
     ),
+    "payment_refund": _fields(
+        operator=(
+            "id payment_id unmatched_id state amount reason provider_refund_id attempts error by entry_id created_at closed_at",
+            "who sent money back, and how far it is",
+        ),
+    ),
+    "unmatched_payment": _fields(
+        operator=(
+            "id source provider reference why amount_minor currency booked payer received_at payment_id state username team "
+            "entered_by closed_by closed_at reason",
+            "money whose owner finance looks for",
+        ),
+    ),
     "dispute": _fields(
         operator=(
             "id payment_id provider_dispute_id state provider_state reason amount opened_at due_at closed_at note",
@@ -208,6 +221,12 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         ),
     ),
     "alert": _fields(customer=("id kind phase subject threshold value fired_at", "what one asked to be told")),
+    "alert_rule": _fields(
+        customer=(
+            "id kind username team key_id thresholds channels is_enabled pauses_key created_at",
+            "what one asked to be told, and about what of one's own",
+        ),
+    ),
     "hook": _fields(
         customer=("id username team purpose url secret_tail is_active created_at", "one's own addresses"),
         secret=("clear", "the signing secret is in one answer, the one that made it"),

@@ -1,8 +1,8 @@
-"""A statement with a file, an item of the desk and a web hook of the customer, for the tests of the API."""
+"""A statement with a file, an item of the desk, a rule of alerts and a web hook of the customer, for the tests of the API."""
 
 from datetime import UTC, date, datetime
 
-from billing.models import DeskItem, HookEndpoint, Statement, StatementFile
+from billing.models import AlertRule, DeskItem, HookEndpoint, Statement, StatementFile
 from config.foundation.crypto import seal
 from config.foundation.ids import uuid7
 from tests.admin.world import World
@@ -29,5 +29,7 @@ def add_papers(world: World) -> None:
     hook = HookEndpoint.objects.create(
         user=customer, url="https://hooks.example.org/a", secret_sealed=seal("whsec_canary-hook-0123456789"), secret_tail="6789"
     )
+    rule = AlertRule.objects.create(kind="balance_low", user=customer, thresholds=[10**9], channels=["mail"])
+    world.things["alert_rule"] = rule
     world.things |= {"statement": statement, "desk_item": item, "hook": hook}
     world.secrets.append("whsec_canary-hook-0123456789")

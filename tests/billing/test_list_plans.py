@@ -17,7 +17,7 @@ from accounts.models import Role, User
 from accounts.selectors import audit_for, audit_of, mails_for, people_for
 from billing.selectors import CallFilters, calls_for, ledger_lines
 from billing.selectors.alerts import AlertFilters, alerts_for
-from billing.selectors.payments import incoming_for, payments_for
+from billing.selectors.payments import incoming_for, payments_for, refunds_for
 from billing.selectors.reconcile import desk_items_for, differences_for
 from billing.selectors.statements import issued_statements
 from config.foundation.clock import now
@@ -63,6 +63,7 @@ LISTS: dict[str, tuple[str, Read]] = {
     "payments of everybody": ("billing_payment", lambda staff, _user: list(payments_for(staff, everybody=True)[:51])),
     "payments of a person": ("billing_payment", lambda _staff, user: list(payments_for(user)[:51])),
     "unmatched payments": ("billing_incomingpayment", lambda staff, _user: list(incoming_for(staff)[:51])),
+    "refunds to payers": ("billing_paymentrefund", lambda staff, _user: list(refunds_for(staff)[:51])),
     "differences": ("billing_difference", lambda staff, _user: list(differences_for(staff, state="open"))),
     "desk": ("billing_deskitem", lambda staff, _user: list(desk_items_for(staff, kind="late", state="open"))),
     "imports": ("migrations_center_importrun", lambda staff, _user: runs_for(staff)),

@@ -10,7 +10,7 @@ from accounts.models import AuditEvent, Role, User
 from billing import tasks
 from billing.models import AdjustmentRequest, IncomingPayment, LedgerAccount, LedgerEntry, Payment, PaymentRefund
 from billing.services import approvals
-from billing.services.errors import AlreadyDecided, InsufficientBalance, SecondPersonNeeded
+from billing.services.errors import AlreadyDecided, EntryMismatch, InsufficientBalance, SecondPersonNeeded
 from billing.services.payments import refunds, unmatched
 from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput, NotAllowed
@@ -108,6 +108,19 @@ def test_refunds_in_parts_never_more_than_was_paid(ada: User, finance: User, str
     keys = [key for path, _form, key in stripe_api.calls if path == "/v1/refunds"]
     assert len(keys) == len(set(keys)) == 2
     assert list(LedgerEntry.objects.order_by("pk").values_list("kind", flat=True)) == ["top_up", "paid_back", "paid_back"]
+    assert broken() == {}
+
+
+def test_the_same_refund_sent_by_sixteen_programs_at_once_is_one(ada: User, finance: User, stripe_api: StripeDouble) -> None:
+    payment, act = paid(ada), uuid4()
+    act_of = {"actor": finance, "payment": payment, "reason": "all", "refund_id": act}
+    answers = together([lambda: refunds.refund_payment(amount_nano=5 * USD, **act_of)] * 16)
+    assert {answer.pk for answer in answers} == {act}
+    assert (balance(ada), sum(path == "/v1/refunds" for path, *_rest in stripe_api.calls)) == (15 * USD, 1)
+    for other in ({"amount_nano": 6 * USD}, {"amount_nano": 5 * USD, "payment": paid(ada)}):
+        with pytest.raises(EntryMismatch):
+            refunds.refund_payment(**{**act_of, **other})
+    assert PaymentRefund.objects.count() == 1
     assert broken() == {}
 
 

@@ -15,6 +15,7 @@ from accounts.services import audit
 from billing.locks import lock_row
 from billing.models import AdjustmentRequest, IncomingPayment, Payment, PaymentRefund
 from billing.services import approvals
+from billing.services.errors import EntryMismatch
 from billing.services.four_eyes import check_two_people
 from billing.services.ledger import Posting, house_account, post_entries, purse_for
 from billing.services.payments.chosen import required_provider
@@ -39,18 +40,21 @@ def refund_payment(
 ) -> PaymentRefund:
     """Give back a payment or a part (purse to cash), and send it when this is committed. The same ``refund_id`` pays once.
 
-    Raises InvalidInput for more than is left of the payment, InsufficientBalance when the person has spent it; an approved
-    request of the kind ``refund_debt`` lets the purse go into debt.
+    Raises InvalidInput for more than is left of the payment, InsufficientBalance when the person has spent it, EntryMismatch
+    for a ``refund_id`` of another refund; an approved request of the kind ``refund_debt`` lets the purse go into debt.
     """
     require(actor, "ledger.adjust")
     if not reason.strip():
         raise InvalidInput(_("Give a reason."))
-    known = PaymentRefund.objects.filter(pk=refund_id).first() if refund_id else None
-    if known is not None:
-        return known
     locked = lock_row(Payment, payment.pk)
     if locked is None:
         raise NotFound
+    # Behind the lock: of two that bring the same id at once, the second finds what the first has written.
+    known = PaymentRefund.objects.filter(pk=refund_id).first() if refund_id else None
+    if known is not None:
+        if (known.payment_id, known.amount_nano) != (payment.pk, amount_nano):
+            raise EntryMismatch
+        return known
     _check_amount(locked, amount_nano)
     if approval is not None:
         check_two_people(actor, AdjustmentRequest.Kind.REFUND_DEBT, amount_nano, approval)
@@ -64,9 +68,12 @@ def refund_payment(
     return refund
 
 
-def ask_for_debt(*, actor: User, payment: Payment, amount_nano: int, reason: str) -> AdjustmentRequest:
-    """Ask a second person for a refund of money that is spent already."""
-    _check_amount(payment, amount_nano)
+def ask_for_debt(
+    *, actor: User, payment: Payment, amount_nano: int, reason: str, transaction_id: UUID | None = None
+) -> AdjustmentRequest:
+    """Ask a second person for a refund of money that is spent already. The same ``transaction_id`` asks once."""
+    if transaction_id is None or not AdjustmentRequest.objects.filter(transaction_id=transaction_id).exists():
+        _check_amount(payment, amount_nano)
     return approvals.ask(
         actor=actor,
         kind=AdjustmentRequest.Kind.REFUND_DEBT,
@@ -74,6 +81,7 @@ def ask_for_debt(*, actor: User, payment: Payment, amount_nano: int, reason: str
         amount_nano=amount_nano,
         reason=reason,
         details={"payment": str(payment.pk)},
+        transaction_id=transaction_id,
     )
 
 
@@ -178,6 +186,9 @@ def _book(refund: PaymentRefund, payment: Payment, *, allow_debt: bool) -> None:
         allow_debt=allow_debt,
     )
     (booked,) = post_entries([posting])
+    if booked.status == "repeated":
+        # Its own refund was looked for with the payment locked: this act is another payment's.
+        raise EntryMismatch
     refund.entry_id = booked.entry_id
     refund.save(force_insert=True)
     payment.refunded_nano += refund.amount_nano

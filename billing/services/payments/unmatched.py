@@ -167,8 +167,10 @@ def assign_or_ask(
     user: User | None = None,
     group: Group | None = None,
     worth_nano: int | None = None,
+    transaction_id: UUID | None = None,
 ) -> IncomingPayment | AdjustmentRequest:
-    """Assign it; what is too large for one person comes back as a request that waits for a second."""
+    """Assign it; what is too large for one person comes back as a request that waits for a second. The same
+    ``transaction_id`` asks once."""
     try:
         return assign(actor=actor, incoming=incoming, reason=reason, user=user, group=group, worth_nano=worth_nano)
     except SecondPersonNeeded:
@@ -179,6 +181,7 @@ def assign_or_ask(
             amount_nano=incoming.booked_nano or worth_nano or 0,
             reason=reason,
             details={"incoming": str(incoming.pk), "worth_nano": worth_nano},
+            transaction_id=transaction_id,
         )
 
 
