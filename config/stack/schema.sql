@@ -4457,7 +4457,7 @@ INSERT INTO public.billing_outcomerule VALUES (5, 'client_gone_before_output', '
 INSERT INTO public.billing_outcomerule VALUES (6, 'failed_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (7, 'timeout_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (8, 'refused', 'nothing', 'nothing', 1);
-INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 18:03:06.31624+00', 'system', '');
+INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 18:21:10.51173+00', 'system', '');
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0002_remove_content_type_name', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now());
@@ -4535,6 +4535,7 @@ INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '00
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0037_newest_first', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0038_export_jobs', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0039_statement_workbooks', now());
+INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0040_refunds_newest', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('keys', '0007_use_profiles', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('models_catalog', '0003_target_parameters', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0001_initial', now());
@@ -5323,6 +5324,7 @@ CREATE INDEX payment_event_open ON public.billing_paymentevent USING btree (id) 
 CREATE INDEX payment_newest ON public.billing_payment USING btree (created_at DESC, id DESC);
 CREATE INDEX payment_of_person ON public.billing_payment USING btree (user_id, created_at DESC);
 CREATE UNIQUE INDEX payment_provider_once ON public.billing_payment USING btree (provider, provider_payment_id) WHERE (NOT ((provider_payment_id)::text = ''::text));
+CREATE INDEX payment_refund_newest ON public.billing_paymentrefund USING btree (created_at DESC, id DESC);
 CREATE UNIQUE INDEX payment_session_once ON public.billing_payment USING btree (provider, session_id) WHERE (NOT ((session_id)::text = ''::text));
 CREATE INDEX plane_event_attempts ON public.gateway_planeevent USING btree (request_id) WHERE (NOT is_final);
 CREATE INDEX plane_event_received ON public.gateway_planeevent USING btree (received_at);
