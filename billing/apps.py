@@ -7,7 +7,7 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from billing import alert_panels, export_kinds, limit_panels
+        from billing import alert_panels, limit_panels
         from billing.catalog_audit import record_changes
         from billing.key_allowance import AllowanceDesk
         from billing.services import conversions as _conversions  # noqa: F401  (these three bring the acts of their requests)
@@ -20,4 +20,3 @@ class BillingConfig(AppConfig):
         allowance.install(AllowanceDesk())
         limit_panels.install()
         alert_panels.install()
-        export_kinds.install()

@@ -3,9 +3,6 @@
 from billing.services.exports import register
 from billing.views import calls, finance, money
 
-
-def install() -> None:
-    """Called when the apps are ready."""
-    register("calls", calls.table_of)
-    register("ledger", money.table_of)
-    register("house-ledger", finance.table_of)
+register("calls", calls.table_of)
+register("ledger", money.table_of)
+register("house-ledger", finance.table_of)

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from config import admin_site
 from config.foundation.api_base import NothingHere
 
+admin.autodiscover()
 admin_site.set_up()
 
 urlpatterns = [

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import QueryDict
 from django.utils import timezone, translation
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -53,10 +54,16 @@ def register(name: str, builder: Builder) -> None:
     _builders[name] = builder
 
 
+def _known() -> dict[str, Builder]:
+    """What the apps' modules ``export_kinds`` register. They bring all pages along, so they are read when they are needed."""
+    autodiscover_modules("export_kinds")
+    return _builders
+
+
 @transaction.atomic
 def start_export(*, actor: User, name: str, query: str) -> ExportJob:
     """Ask for the workbook of a list. Raises InvalidInput, and Conflict when too many of one's own are on their way."""
-    if name not in _builders:
+    if name not in _known():
         raise InvalidInput(_("There is no such export."))
     own = ExportJob.objects.filter(user=actor, state__in=[State.QUEUED, State.RUNNING])
     same = own.filter(name=name, query=query[:4000]).first()
@@ -121,7 +128,7 @@ def content_of(job: ExportJob) -> Iterator[bytes]:
 def _make(job: ExportJob) -> None:
     if not job.user.is_active:
         raise InvalidInput(_("The account is not active."))
-    table = _builders[job.name](job.user, QueryDict(job.query))
+    table = _known()[job.name](job.user, QueryDict(job.query))
     with tempfile.TemporaryFile() as file:
         write_book(file, table.header, _counted(job, table.rows))
         size = file.tell()
