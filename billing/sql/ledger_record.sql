@@ -226,6 +226,8 @@ END $$;
 -- Moves what the calls held to what they cost, in every window they count in. The purses are locked.
 CREATE FUNCTION billing_count_spent(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
+        array_agg(y.user_id)) FROM unnest(calls) y;
     UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
     FROM (
         SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
@@ -300,6 +302,8 @@ END $$;
 -- Adds what calls hold to every window they count in. The purses are locked.
 CREATE FUNCTION billing_count_held(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
+        array_agg(y.user_id)) FROM unnest(calls) y;
     UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.part
     FROM (
         SELECT x.window_id, sum(c.amount)::bigint AS part

@@ -284,6 +284,8 @@ BEGIN
         WHERE (a.user_id = t.payer OR a.group_id = -t.payer) AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = t.is_test
     ), 0);
     IF limited THEN
+        PERFORM billing_open_windows(array_agg(a.id), array_agg(a.key_id), array_agg(a.member_id), array_agg(a.group_id),
+            array_agg(a.user_id)) FROM unnest(fresh) a;
         SELECT coalesce(hard, '{}') || coalesce(array_agg(coalesce(x.user_id, -x.group_id)), '{}') INTO hard
         FROM (
             SELECT w.id, l.limit_nano - min(w.spent_nano + w.held_nano) - sum(x.amount) AS room, array_agg(x.id) AS ids

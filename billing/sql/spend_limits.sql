@@ -3,6 +3,7 @@
 
 DROP FUNCTION IF EXISTS billing_window_start(text, text, timestamptz);
 DROP FUNCTION IF EXISTS billing_window_end(text, text, timestamptz);
+DROP FUNCTION IF EXISTS billing_open_windows(uuid[], bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION IF EXISTS billing_windows(uuid[], bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION IF EXISTS billing_window_truth(bigint, timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS billing_seed_window(bigint, timestamptz);
@@ -33,10 +34,10 @@ CREATE OR REPLACE FUNCTION billing_any_limit(payer_user bigint, payer_group bigi
                    WHERE k.owner_id = payer_user OR k.team_id = payer_group)
 $$;
 
--- The windows these calls count in, made when missing. Ask only for payers whose purses say has_limits.
-CREATE FUNCTION billing_windows(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[])
-RETURNS TABLE (id uuid, window_id bigint) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
+-- Makes the windows these calls count in, where missing. A statement of its own, always: one that joins the windows it makes
+-- does not see them. Ask only for payers whose purses say has_limits.
+CREATE FUNCTION billing_open_windows(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO billing_spendwindow (limit_id, starts_at, ends_at, spent_nano, held_nano)
     SELECT DISTINCT l.id, billing_window_start(l.span, l.time_zone, uuid7_time(c.id)),
@@ -47,6 +48,13 @@ BEGIN
       AND NOT EXISTS (SELECT 1 FROM billing_spendwindow w WHERE w.limit_id = l.id
         AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id)))
     ON CONFLICT DO NOTHING;
+END $$;
+
+-- The windows these calls count in, of those there are.
+CREATE FUNCTION billing_windows(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[])
+RETURNS TABLE (id uuid, window_id bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
     RETURN QUERY
     SELECT c.id, w.id FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
     CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l

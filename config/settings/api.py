@@ -40,6 +40,7 @@ SPECTACULAR_SETTINGS = {
         "WaveMemberStateEnum": "migrations_center.models.WaveMember.State",
         "CodeStateEnum": "billing.models.RedemptionCode.State",
         "CodePurseEnum": "billing.models.CodeBatch.PurseKind",
+        "AlertKindEnum": "billing.models.alerts.AlertKind",
         "ApprovalKindEnum": "billing.models.AdjustmentRequest.Kind",
         "ApprovalStateEnum": "billing.models.AdjustmentRequest.State",
         "TaskStateEnum": "gateway.models_tasks.MediaTask.State",
@@ -56,6 +57,8 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.foundation.api_schema.add_errors",
     ],
+    # Over a hundred operations: by their headings, with a field to look for one.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none", "filter": True},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -258,6 +258,8 @@ CREATE FUNCTION public.billing_count_held(calls public.billing_call[]) RETURNS v
     LANGUAGE plpgsql
     AS $$
 BEGIN
+    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
+        array_agg(y.user_id)) FROM unnest(calls) y;
     UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.part
     FROM (
         SELECT x.window_id, sum(c.amount)::bigint AS part
@@ -272,6 +274,8 @@ CREATE FUNCTION public.billing_count_spent(calls public.billing_call[]) RETURNS 
     LANGUAGE plpgsql
     AS $$
 BEGIN
+    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
+        array_agg(y.user_id)) FROM unnest(calls) y;
     UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
     FROM (
         SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
@@ -970,6 +974,20 @@ BEGIN
     NEW.has_limits := billing_any_limit(NEW.user_id, NEW.group_id);
     RETURN NEW;
 END $$;
+CREATE FUNCTION public.billing_open_windows(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO billing_spendwindow (limit_id, starts_at, ends_at, spent_nano, held_nano)
+    SELECT DISTINCT l.id, billing_window_start(l.span, l.time_zone, uuid7_time(c.id)),
+        billing_window_end(l.span, l.time_zone, uuid7_time(c.id)), 0, 0
+    FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
+    CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
+    WHERE billing_window_start(l.span, l.time_zone, uuid7_time(c.id)) >= l.counts_from
+      AND NOT EXISTS (SELECT 1 FROM billing_spendwindow w WHERE w.limit_id = l.id
+        AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id)))
+    ON CONFLICT DO NOTHING;
+END $$;
 CREATE FUNCTION public.billing_park_late(event jsonb) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -1609,6 +1627,8 @@ BEGIN
         WHERE (a.user_id = t.payer OR a.group_id = -t.payer) AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = t.is_test
     ), 0);
     IF limited THEN
+        PERFORM billing_open_windows(array_agg(a.id), array_agg(a.key_id), array_agg(a.member_id), array_agg(a.group_id),
+            array_agg(a.user_id)) FROM unnest(fresh) a;
         SELECT coalesce(hard, '{}') || coalesce(array_agg(coalesce(x.user_id, -x.group_id)), '{}') INTO hard
         FROM (
             SELECT w.id, l.limit_nano - min(w.spent_nano + w.held_nano) - sum(x.amount) AS room, array_agg(x.id) AS ids
@@ -1917,15 +1937,6 @@ CREATE FUNCTION public.billing_windows(ids uuid[], keys bigint[], members bigint
     AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO billing_spendwindow (limit_id, starts_at, ends_at, spent_nano, held_nano)
-    SELECT DISTINCT l.id, billing_window_start(l.span, l.time_zone, uuid7_time(c.id)),
-        billing_window_end(l.span, l.time_zone, uuid7_time(c.id)), 0, 0
-    FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
-    CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
-    WHERE billing_window_start(l.span, l.time_zone, uuid7_time(c.id)) >= l.counts_from
-      AND NOT EXISTS (SELECT 1 FROM billing_spendwindow w WHERE w.limit_id = l.id
-        AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id)))
-    ON CONFLICT DO NOTHING;
     RETURN QUERY
     SELECT c.id, w.id FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
     CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
@@ -4457,7 +4468,7 @@ INSERT INTO public.billing_outcomerule VALUES (5, 'client_gone_before_output', '
 INSERT INTO public.billing_outcomerule VALUES (6, 'failed_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (7, 'timeout_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (8, 'refused', 'nothing', 'nothing', 1);
-INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 18:21:10.51173+00', 'system', '');
+INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 19:08:37.074802+00', 'system', '');
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0002_remove_content_type_name', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now());
@@ -4536,6 +4547,7 @@ INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '00
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0038_export_jobs', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0039_statement_workbooks', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0040_refunds_newest', now());
+INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0041_windows_before_use', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('keys', '0007_use_profiles', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('models_catalog', '0003_target_parameters', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0001_initial', now());

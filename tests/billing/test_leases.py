@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from accounts.models import Group
-from billing.models import DeskItem, Hold, Lease, LedgerAccount, LedgerEntry, RequestLog
+from billing.models import DeskItem, Hold, Lease, LedgerAccount, LedgerEntry, RequestLog, SpendWindow
 from billing.services import leases, ledger
 from billing.services.budgets import set_spend_limit
 from billing.services.leases import LeaseRenewal, LeaseRequest
@@ -161,6 +161,19 @@ def test_a_limit_keeps_calls_on_holds_of_their_own_and_counts_what_was_lent() ->
     assert hold(user, 380, key=key).status == "held"
     assert broken() == {}
     assert figures(purse) == (880, 380)
+
+
+def test_what_was_lent_before_a_limit_counts_in_a_day_that_has_no_window_yet() -> None:
+    user, _purse = rich(amount=1000)
+    key = key_of(user)
+    lease = lend(key, 400).lease_id
+    set_spend_limit(actor=None, key=key, span="daily", limit_nano=500, time_zone="UTC")
+    # As after midnight: no call has counted in this day.
+    SpendWindow.objects.all().delete()
+    assert end(lease, key, 120, 200) == "recorded"
+    assert counted(key=key) == (120, 0)
+    assert close(lease)[0] == "closed"
+    assert broken() == {}
 
 
 def test_a_shut_purse_lends_nothing() -> None:

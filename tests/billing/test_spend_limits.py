@@ -76,6 +76,21 @@ def test_R017_a_daily_limit_ends_at_midnight_of_its_time_zone() -> None:
     assert broken(MIDNIGHT) == {}
 
 
+def test_R017_the_first_call_of_a_day_is_held_to_the_limit_too() -> None:
+    """Nothing has counted in the new day's window yet; a call above the limit is refused, and of two together only one passes."""
+    user, purse = rich(amount=10_000)
+    key = key_of(user)
+    set_spend_limit(actor=None, key=key, span="daily", limit_nano=500)
+    SpendLimit.objects.update(counts_from=TENTH.replace(day=1))
+    refused = hold(user, 501, key=key, call=call_at(TENTH, 5))
+    assert (refused.status, refused.span, refused.available_nano) == ("key_limit", "daily", 500)
+    asks = [wants(user, 300, key=key, call=call_at(TENTH + timedelta(days=1), n)) for n in (1, 2)]
+    assert [answer.status for answer in ledger.reserve(asks)] == ["held", "key_limit"]
+    assert figures(purse) == (10_000, 300)
+    assert hold(user, 500, key=key, call=call_at(TENTH, 6)).status == "held"
+    assert broken(TENTH) == {}
+
+
 def test_a_call_counts_in_the_window_it_began_in() -> None:
     """Held before midnight, charged after it, or reported after the hold has ended: the day before pays."""
     user, _purse = rich(amount=1000)
