@@ -77,7 +77,7 @@ def test_R017_a_daily_limit_ends_at_midnight_of_its_time_zone() -> None:
 
 
 def test_R017_the_first_call_of_a_day_is_held_to_the_limit_too() -> None:
-    """Nothing has counted in the new day's window yet; a call above the limit is refused, and of two together only one passes."""
+    """Nothing has counted in the new day yet: a call above the limit is refused, and of two at once only one passes."""
     user, purse = rich(amount=10_000)
     key = key_of(user)
     set_spend_limit(actor=None, key=key, span="daily", limit_nano=500)
