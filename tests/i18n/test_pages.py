@@ -58,20 +58,21 @@ def looks(places: Places, language: str, roles: Collection[str]) -> Iterator[tup
     assert len(everywhere) > 80
     for role in roles:
         person = places.readers.get(role)
+        browser = Client(headers={"accept-language": language})
         for address in [*everywhere, *(places.details if role in STAFF or role == "owner" else ())]:
             if address.startswith("/admin/") and role not in STAFF:
                 continue
             if address in places.admin_details and role != Role.ADMIN:
                 continue
-            answer = _visit(person, address, language)
+            answer = _visit(browser, person, address)
             if answer["Content-Type"].startswith("text/html") and not answer.streaming:
                 text = answer.content.decode()
                 yield f"{role} {address}", read(text), "<html" in text
 
 
-def _visit(person: User | None, address: str, language: str) -> HttpResponse:
-    browser = Client(headers={"accept-language": language})
-    if person is not None:
+def _visit(browser: Client, person: User | None, address: str) -> HttpResponse:
+    # A page before this one may have ended the session.
+    if person is not None and "_auth_user_id" not in browser.session:
         browser.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
     answer: Any = browser.get(address, follow=True)
     assert answer.status_code < 500, address

@@ -10,7 +10,7 @@ import httpx
 
 HREF = re.compile(r"""(?:href|hx-get|action)="([^"#]+)""")
 NUMBERS = re.compile(r"\b(?:\d+|[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
-OF_A_PAGE = 4
+OF_A_PAGE = 2
 LEFT_ALONE = ("/static/", "/accounts/logout/", "/api/portal/schema/")
 
 
