@@ -22,7 +22,7 @@ from gateway.relay.answers import Answer
 from gateway.relay.client import Headers, family_of, network_of
 from gateway.relay.forms import Form
 from gateway.relay.health import Health
-from gateway.relay.lender import Loan
+from gateway.relay.loan import Loan
 from gateway.relay.options import options
 from gateway.relay.pricing import usage_of_call
 

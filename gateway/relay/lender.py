@@ -11,9 +11,8 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-from uuid import UUID
+from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -32,69 +31,27 @@ from billing.services.leases import (
 from config.foundation.ids import uuid7
 from gateway.contract.types import KeyView
 from gateway.relay.database import Batcher, DatabaseGone, Line
+from gateway.relay.lease_file import Inheritance, LeaseFile
+from gateway.relay.loan import Loan, Payer
 
 # A lease is wanted for so many calls like the one that asks, and one call's worth is little when less than a third is left.
 CALLS_AHEAD = 32
+# The disk is told so much of a lease ahead: 1 part in 8, so that it is told at some calls only.
+KEPT_AHEAD = 8
 # A payer who can have no lease is not asked for again for so long.
 REFUSED_SECONDS = 10.0
-IDLE_SECONDS = 5.0
 # Our clock against the database's.
 MARGIN_SECONDS = 2.0
 
-# The payer's number (a team's is negative), and whether it is test money.
-Payer: TypeAlias = tuple[int, bool]
-
-
-@dataclass(slots=True, eq=False)
-class Loan:
-    """One lease as the relay counts it: granted = spent + promised to calls that run + free."""
-
-    id: UUID
-    payer: Payer
-    granted: int
-    draw_until: float
-    renew_at: float
-    spent: int = 0
-    promised: int = 0
-    calls: int = 0
-    # Calls that ended and whose end PostgreSQL does not have yet.
-    unwritten: int = 0
-    is_stopped: bool = False
-    used_at: float = field(default_factory=time.monotonic)
-    spent_at_renewal: int = 0
-
-    @property
-    def free(self) -> int:
-        return self.granted - self.spent - self.promised
-
-    @property
-    def is_idle(self) -> bool:
-        return not self.calls and time.monotonic() - self.used_at > IDLE_SECONDS
-
-    def take(self, amount: int) -> None:
-        self.promised += amount
-        self.calls += 1
-        self.used_at = time.monotonic()
-
-    def end(self, amount: int, cost: int) -> None:
-        """A call that was promised ``amount`` is over; the rest of it serves others."""
-        self.promised -= amount
-        self.spent += min(cost, amount)
-        self.calls -= 1
-        self.unwritten += 1
-        self.used_at = time.monotonic()
-
-    def undo(self, amount: int) -> None:
-        """A call that was promised ``amount`` did not begin."""
-        self.promised -= amount
-        self.calls -= 1
-
 
 class Lender:
-    """``source`` names this life of the relay; only it can use what it was lent."""
+    """``source`` names this life of the relay. Only it can use what it was lent, until it is gone: then what was promised to
+    nobody serves the relays of this machine (``folder`` is their spool) for as long as PostgreSQL is away."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, folder: Path) -> None:
         self.source = source
+        self.inherited = Inheritance(folder, source)
+        self._file = LeaseFile(folder, source)
         self._loans: dict[Payer, Loan] = {}
         # Not drawn on any more; given back when their calls have ended.
         self._ending: set[Loan] = set()
@@ -115,25 +72,44 @@ class Lender:
         for task in self._asking.values():
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
-        self._ending |= {*self._loans.values()}
+        drawable = {*self._loans.values()}
+        self._ending |= drawable
         self._loans.clear()
+        for loan in drawable:
+            self._file.keep(loan, loan.spent + loan.promised)
         with contextlib.suppress(DatabaseGone, psycopg.Error):
+            await self._line.run("SELECT 1", ())
+            # From here on PostgreSQL may have closed them, whatever it answers.
+            for loan in drawable:
+                self._file.drop(loan)
+            drawable.clear()
             await self._give_back_ended()
+        self.inherited.tidy()
+        self._file.close(is_needed=bool(drawable))
         await self._opens.stop()
         await self._renewals.stop()
         await self._line.close()
 
     @property
     def open_count(self) -> int:
-        return len(self._loans) + len(self._ending)
+        return len(self._loans) + len(self._ending) + self.inherited.open_count
 
     async def admit(self, key: KeyView, amount: int) -> Loan | None:
         """A loan with the amount taken from it, or None: then the call is held by itself. Raises DatabaseGone when money would
         have to be lent first and cannot be."""
         payer = payer_of(key)
-        loan = self._taken(payer, amount)
+        loan = self._taken(payer, amount) or self.inherited.take(payer, amount)
         if loan is not None:
             return loan
+        try:
+            return await self._lent(key, payer, amount)
+        except DatabaseGone:
+            loan = self.inherited.look(payer, amount)
+            if loan is None:
+                raise
+            return loan
+
+    async def _lent(self, key: KeyView, payer: Payer, amount: int) -> Loan | None:
         if self._refused.get(payer, 0.0) > time.monotonic() or not amount:
             return None
         for _try in range(2):
@@ -162,6 +138,8 @@ class Lender:
     async def _shrink(self, loan: Loan) -> None:
         # Promised to nobody from here on, whatever the answer is.
         loan.granted = loan.spent + loan.promised
+        if self._is_drawn(loan):
+            self._file.keep(loan, loan.granted)
         await self._renewals.ask(LeaseRenewal(loan.id, self.source, loan.granted))
 
     def call_back(self, payer: int | None) -> None:
@@ -169,7 +147,8 @@ class Lender:
         self._called_back[payer] += 1
         for one in [*self._loans]:
             if payer is None or one[0] == payer:
-                self._ending.add(self._loans.pop(one))
+                self._end(self._loans.pop(one))
+        self.inherited.stop_drawing(payer)
         for one in [*self._refused]:
             if payer is None or one[0] == payer:
                 del self._refused[one]
@@ -186,7 +165,8 @@ class Lender:
         moment = time.monotonic()
         for payer, loan in [*self._loans.items()]:
             if loan.is_stopped or moment >= loan.draw_until:
-                self._ending.add(self._loans.pop(payer))
+                self._end(self._loans.pop(payer))
+        self.inherited.tidy()
         self._refused = {payer: until for payer, until in self._refused.items() if until > moment}
         if not self._asking:
             self._called_back.clear()
@@ -197,10 +177,18 @@ class Lender:
                     await self._shrink(loan)
         await self._give_back_ended()
 
+    def _end(self, loan: Loan) -> None:
+        """No call draws on it any more; of the next relay of this machine neither."""
+        self._file.drop(loan)
+        self._ending.add(loan)
+
     def _taken(self, payer: Payer, amount: int) -> Loan | None:
         loan = self._loans.get(payer)
         moment = time.monotonic()
         if loan is None or loan.is_stopped or moment >= loan.draw_until or loan.free < amount:
+            return None
+        reach = loan.spent + loan.promised + amount
+        if reach > loan.kept and not self._file.keep(loan, reach + loan.granted // KEPT_AHEAD):
             return None
         loan.take(amount)
         if (moment >= loan.renew_at or loan.free * 3 < amount * CALLS_AHEAD) and payer not in self._asking:
@@ -231,7 +219,7 @@ class Lender:
                 self._refused[payer] = time.monotonic() + 1.0
                 return
         if self._loans.pop(payer, None) is not None and loan is not None:
-            self._ending.add(loan)
+            self._end(loan)
         await self._open_for(payer, key, amount)
 
     async def _open_for(self, payer: Payer, key: KeyView, amount: int) -> None:
@@ -277,6 +265,12 @@ class Lender:
         loan.granted = max(loan.granted, answer.granted_nano)
         loan.spent_at_renewal = loan.spent
         loan.draw_until, loan.renew_at = _until(began), began + settings.LEASE_SECONDS / 2
+        # One that was called back while the answer was on its way stays given up on the disk.
+        if self._is_drawn(loan):
+            self._file.keep(loan, loan.spent + loan.promised + loan.granted // KEPT_AHEAD)
+
+    def _is_drawn(self, loan: Loan) -> bool:
+        return self._loans.get(loan.payer) is loan
 
     async def _give_back_ended(self) -> None:
         ready = [loan for loan in self._ending if not loan.calls and not loan.unwritten]

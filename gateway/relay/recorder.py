@@ -18,7 +18,7 @@ import psycopg
 
 from billing.services.ledger import RECORD_SQL, CallEvent
 from gateway.relay.database import DatabaseGone, Line
-from gateway.relay.lender import Loan
+from gateway.relay.loan import Loan
 from gateway.relay.spool import Spool
 
 logger = logging.getLogger(__name__)

@@ -4,11 +4,7 @@ The ends of calls are charged like any others; PostgreSQL knows those it has. A 
 cut off with its process: it is logged as such and costs nothing. Then what the process had lent is given back.
 """
 
-import fcntl
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,8 @@ from billing.services.leases import CLOSE_SOURCES_SQL
 from billing.services.ledger import RECORD_SQL
 from config.foundation.outcomes import Outcome
 from gateway.relay.database import connection_arguments
-from gateway.relay.spool import END, OPEN
+from gateway.relay.lease_file import path_for, shut_for_close
+from gateway.relay.spool import END, OPEN, owned
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +42,32 @@ class Leftover:
 def replay(folder: Path) -> list[Leftover]:
     """Send everything that processes left which are gone; gives what was found. Raises psycopg.Error: then nothing is removed
     that was not sent."""
-    found = []
-    for stem in _stems(folder):
-        with _owned(folder, stem) as is_ours:
-            if is_ours:
-                left = read(folder, stem)
-                _send(folder, left)
-                found.append(left)
-    return found
+    gone = [stem for stem in _stems(folder) if _is_gone(folder, stem)]
+    if not gone:
+        return []
+    found: dict[str, Leftover] = {}
+    # Connected first: while a lock is held nobody can take up what is left of the leases.
+    with psycopg.connect(**connection_arguments(statement_seconds=30)) as line:
+        # Those again that wait for the calls of others, which may be sent by now.
+        for stem in gone + [stem for stem in gone if path_for(folder, stem).exists()]:
+            with owned(folder, stem, makes_lock=stem not in found) as is_ours:
+                if is_ours:
+                    left = read(folder, stem)
+                    _send(line, folder, left)
+                    found.setdefault(stem, left)
+    return [*found.values()]
+
+
+def _is_gone(folder: Path, stem: str) -> bool:
+    with owned(folder, stem, makes_lock=True) as is_ours:
+        return is_ours
 
 
 def survey(folder: Path) -> list[Leftover]:
     """What lies in the spool, of processes that live too; nothing is sent."""
     found = []
     for stem in _stems(folder):
-        with _owned(folder, stem) as is_ours:
+        with owned(folder, stem, makes_lock=True) as is_ours:
             left = read(folder, stem)
             left.is_alive = not is_ours
             found.append(left)
@@ -102,22 +110,25 @@ def _take(left: Leftover, line: bytes) -> bool:
     return True
 
 
-def _send(folder: Path, left: Leftover) -> None:
+def _send(line: "psycopg.Connection[Any]", folder: Path, left: Leftover) -> None:
     lines = [*left.ends.values(), *(_cut_off(value) for call, value in left.opens.items() if call not in left.ends)]
-    with psycopg.connect(**connection_arguments(statement_seconds=30)) as line:
-        for start in range(0, len(lines), MOST_AT_ONCE):
-            batch = lines[start : start + MOST_AT_ONCE]
-            for nth, (_, status, _) in enumerate(_record(line, batch)):
-                left.answers[status] = left.answers.get(status, 0) + 1
-                if status == "refused":
-                    _keep_refused(folder, batch[nth])
+    for start in range(0, len(lines), MOST_AT_ONCE):
+        batch = lines[start : start + MOST_AT_ONCE]
+        for nth, (_, status, _) in enumerate(_record(line, batch)):
+            left.answers[status] = left.answers.get(status, 0) + 1
+            if status == "refused":
+                _keep_refused(folder, batch[nth])
+    # What others took of its leases is spent by calls that must be written first.
+    is_through = shut_for_close(folder, left.stem)
+    if is_through:
         line.execute(CLOSE_SOURCES_SQL, ([left.stem],))
     if lines:
         logger.warning("The spool of %s, which is gone, was sent: %d ends of calls, %s.", left.stem, len(lines), left.answers)
     for path in left.files:
         if path not in left.unreadable:
             path.rename(path.with_suffix(".broken")) if left.broken_lines else path.unlink(missing_ok=True)
-    if not left.unreadable:
+    if is_through and not left.unreadable:
+        path_for(folder, left.stem).unlink(missing_ok=True)
         (folder / f"{left.stem}.lock").unlink(missing_ok=True)
 
 
@@ -148,23 +159,3 @@ def _stems(folder: Path) -> list[str]:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     stems = {name.removesuffix(".lock") for name in names if name.endswith(".lock")}
     return sorted(stems | {name.rsplit(".", 2)[0] for name in names if name.endswith(".spool")})
-
-
-@contextmanager
-def _owned(folder: Path, stem: str) -> Iterator[bool]:
-    """Whether the process of that name is gone, and its files are ours until the end of this."""
-    path = folder / f"{stem}.lock"
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        logger.error("The lock file %s cannot be opened (%s); what it guards stays.", path, error.strerror)
-        yield False
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(lock)

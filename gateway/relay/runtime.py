@@ -82,7 +82,7 @@ class Runtime:
         self.keys = KeyCache(last_known)
         self.config = ConfigStore(last_known, self.keys.forget, self._purses_changed)
         self.recorder = Recorder(self.spool)
-        self.lender = Lender(self.spool.stem) if options().lends else None
+        self.lender = Lender(self.spool.stem, self.spool.folder) if options().lends else None
         self.last_use = LastUse()
         self.sightings = Sightings()
         self.features = Features()

@@ -14,7 +14,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -218,3 +219,31 @@ class Spool:
                 "The spool %s cannot be written (%s): no call is admitted until it can.", self.folder, error.strerror or error
             )
         self.error = error.strerror or str(error)
+
+
+@contextmanager
+def owned(folder: Path, stem: str, *, makes_lock: bool = False) -> Iterator[bool]:
+    """Whether the process of that name is gone, and its files are ours until the end of this. Without a lock file nothing of it
+    is left, or (``makes_lock``) it had none."""
+    path = folder / f"{stem}.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes_lock else 0), 0o600)
+    except OSError as error:
+        if makes_lock or not isinstance(error, FileNotFoundError):
+            logger.error("The lock file %s cannot be opened (%s); what it guards stays.", path, error.strerror)
+        yield False
+        return
+    try:
+        is_ours = _locks(lock)
+        yield is_ours
+    finally:
+        os.close(lock)
+
+
+def _locks(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    # One that was removed meanwhile guards nothing.
+    return os.fstat(file).st_nlink > 0

@@ -82,10 +82,13 @@ class Server:
 
     def kill(self) -> None:
         """kill -9, workers included: nothing is written any more."""
-        for pid in [self.process.pid, *self.children()]:
+        children = self.children()
+        for pid in [self.process.pid, *children]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
+        # Their locks go with them, and that takes a moment.
+        until(lambda: not any(map(_lives, children)), 10)
 
     def stop(self) -> None:
         """SIGTERM, as a service manager does it."""
@@ -95,6 +98,13 @@ class Server:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0] not in {b"Z", b"X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 PYTHON_MODULE = (sys.executable, "-m")

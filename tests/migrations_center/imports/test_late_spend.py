@@ -11,7 +11,7 @@ from accounts.models import User
 from billing.models import LedgerAccount, LedgerEntry
 from billing.services.ledger import CallEvent, ReserveRequest, record_calls, reserve, set_spendable
 from config.foundation.ids import uuid7
-from gateway.relay.lender import Loan
+from gateway.relay.loan import Loan
 from migrations_center.models import ImportedRow, ImportRun, LateLog, LateSpend, Plan, Wave, WaveMember
 from migrations_center.services import late_spend
 from tests.billing.helpers import broken
