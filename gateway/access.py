@@ -78,6 +78,22 @@ class Verdict:
         return self.denial is None
 
     @property
+    def is_past(self) -> bool:
+        """Whether the question is about a time before now; it is decided by the records of now all the same."""
+        return self.at < self.read_at - IS_NOW
+
+    @property
+    def has_rule_changed(self) -> bool:
+        """Whether the record that decided was changed, or made, after the time that was asked about."""
+        record = self.record
+        return self.is_past and record is not None and record.changed_at is not None and record.changed_at > self.at
+
+    @property
+    def may_have_differed(self) -> bool:
+        """Whether something that had a say has changed since, so that the verdict then may have been another one."""
+        return self.has_rule_changed or bool(self.changed_since)
+
+    @property
     def relays_behind(self) -> list[RelayInstance]:
         """Relays whose last word named an older configuration; they say a word every ten seconds."""
         return [one for one in self.relays if one.config_version < self.config_version]
@@ -231,6 +247,13 @@ def facts_of(verdict: Verdict) -> dict[str, Any]:
         "config_version": verdict.config_version,
         "relays_behind": len(verdict.relays_behind),
         "looked_at_money": verdict.looked_at_money,
+        "is_past": verdict.is_past,
+        "has_rule_changed": verdict.has_rule_changed,
+        "may_have_differed": verdict.may_have_differed,
+        "changed_since": [
+            {"at": one.at, "action": one.action, "object": one.object_label, "by": one.actor_name}
+            for one in verdict.changed_since
+        ],
         "held": verdict.held_nano,
         "available": verdict.available_nano,
     }

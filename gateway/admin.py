@@ -7,14 +7,31 @@ from django.contrib import admin
 from django.contrib.admin import display
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.formats import localize
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from config.foundation.admin import PortalAdmin, ReadOnlyAdmin
+from config.foundation.admin import PortalAdmin, ReadOnlyAdmin, ReadOnlyInline
 from config.foundation.money import format_usd
-from gateway.models import DataPlane, DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, RelayInstance
+from gateway.models import (
+    DataPlane,
+    DataPlaneInstance,
+    EntryPoint,
+    KeyWatch,
+    OldEntry,
+    PlaneEvent,
+    ProofResult,
+    ProofRun,
+    RelayInstance,
+    TrialItem,
+    TrialList,
+)
 from gateway.models_tasks import MediaTask, TaskTemplate
-from gateway.services import remember_old_entry
+from gateway.services import remember_old_entry, trial_lists
 
 
 class OldEntryForm(forms.ModelForm):
@@ -57,10 +74,90 @@ class OldEntryAdmin(PortalAdmin):
 @admin.register(RelayInstance)
 class RelayInstanceAdmin(ReadOnlyAdmin):
     view_right = "calls.inner_route"
-    list_display = ("name", "started_at", "seen_at", "config_version", "open_calls")
+    list_display = ("name", "started_at", "seen_at", "config_version", "open_calls", "spool_depth", "oldest_unacked_s")
     search_fields = ("name",)
     ordering = ("-seen_at",)
-    fields = ("name", "started_at", "seen_at", "config_version", "open_calls")
+    fields = ("name", "started_at", "seen_at", "config_version", "open_calls", "spool_depth", "oldest_unacked_s", "lease_count")
+
+
+class ProofResultInline(ReadOnlyInline):
+    model = ProofResult
+    fields = (
+        "name",
+        "called_name",
+        "feature",
+        "state",
+        "cause",
+        "http_status",
+        "error_code",
+        "answered_as",
+        "request_id",
+        "took_ms",
+    )
+    readonly_fields = fields
+
+
+@admin.register(ProofRun)
+class ProofRunAdmin(ReadOnlyAdmin):
+    """Proofs of names with their results; they are started on their own page."""
+
+    view_right = "migrations.view"
+    list_display = ("created_at", "state", "started_by", "key", "map_version", "with_called_names", "ended_at", "error")
+    list_filter = ("state", "with_called_names")
+    list_select_related = ("started_by", "key")
+    search_fields = ("=id", "started_by__username", "key__name")
+    fields = ("id", "created_at", "state", "started_by", "key", "map_version", "with_called_names", "ended_at", "error")
+    inlines = (ProofResultInline,)
+
+
+class TrialItemInline(ReadOnlyInline):
+    model = TrialItem
+    fields = ("code", "state", "cause", "error_code", "request_id", "checked_at")
+    readonly_fields = fields
+
+
+@admin.register(TrialList)
+class TrialListAdmin(ReadOnlyAdmin):
+    """What each project has shown; ticked by calls, never here."""
+
+    view_right = trial_lists.RIGHT
+    list_display = ("team", "kind", "state", "check_state", "opened_at", "produced_at")
+    list_filter = ("kind", "state")
+    list_select_related = ("team",)
+    search_fields = ("team__code", "team__name")
+    ordering = ("-opened_at",)
+    fields = (
+        "team", "kind", "state", "check_state", "key", "model_name", "resolution", "wide_size", "asked_by", "opened_at",
+        "produced_at",
+    )  # fmt: skip
+    inlines = (TrialItemInline,)
+
+
+@admin.register(KeyWatch)
+class KeyWatchAdmin(ReadOnlyAdmin):
+    """Keys that relays are asked to confirm, with what each relay said."""
+
+    view_right = "migrations.view"
+    list_display = ("key", "asked_at", "confirmed_by")
+    list_select_related = ("key",)
+    search_fields = ("key__name", "=key__tail")
+    ordering = ("-asked_at",)
+    fields = ("key", "asked_at", "said")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[KeyWatch]:
+        return super().get_queryset(request).prefetch_related("key__confirmations")
+
+    @display(description=_("confirmed by"))
+    def confirmed_by(self, watch: KeyWatch) -> str:
+        names = sorted(one.relay for one in watch.key.confirmations.all() if one.fingerprint)
+        return ", ".join(names) or "-"
+
+    @display(description=_("relays"))
+    def said(self, watch: KeyWatch) -> str:
+        rows = sorted(watch.key.confirmations.all(), key=lambda one: one.relay)
+        told = ((one.relay, one.get_withheld_display() or gettext("confirmed"), one.confirmed_at) for one in rows)
+        lines = ((name, word, localize(localtime(at))) for name, word, at in told)
+        return format_html_join(mark_safe("<br>"), "{}: {}, {}", lines) or "-"
 
 
 @admin.register(EntryPoint)

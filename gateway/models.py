@@ -56,6 +56,10 @@ class RelayInstance(models.Model):
     seen_at = models.DateTimeField(_("last heard of"))
     config_version = models.BigIntegerField(_("configuration"), default=0)
     open_calls = models.IntegerField(_("open calls"), default=0)
+    # Ends of calls that PostgreSQL does not have yet, those included that processes of the same disk left which are gone.
+    spool_depth = models.BigIntegerField(_("events waiting"), db_default=0, default=0)
+    oldest_unacked_s = models.BigIntegerField(_("oldest waiting, s"), db_default=0, default=0)
+    lease_count = models.IntegerField(_("leases"), db_default=0, default=0)
 
     class Meta:
         verbose_name = _("relay")

@@ -17,7 +17,7 @@ from gateway.contract.types import Decision, KeyView
 from gateway.models import OldEntry
 from keys.models import AccessPolicy, ApiKey, CallLimit, TeamPolicy
 from keys.selectors_limits import call_limits_on
-from models_catalog.models import AIModel, NameMapEntry
+from models_catalog.models import AIModel, NameMapEntry, Upstream
 
 KINDS: dict[str, str | Promise] = {
     "key": _("API key"),
@@ -80,6 +80,9 @@ def related_records(snapshot: Snapshot, key: KeyView, decision: Decision) -> lis
         (Group, key.group_id),
         (OldEntry, key.old_entry_id),
         (AIModel, decision.model.id if decision.model else None),
+        (AccessPolicy, AccessPolicy.objects.values_list("pk", flat=True).first()),
+        (TeamPolicy, TeamPolicy.objects.filter(group_id=key.team_id).values_list("pk", flat=True).first()),
+        *((Upstream, one.upstream.id) for one in decision.candidates),
     ]
     mapped = snapshot.names.get(decision.asked_model)
     if mapped is not None:

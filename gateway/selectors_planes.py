@@ -9,7 +9,7 @@ from accounts.models import User
 from accounts.rights import require
 from config.foundation.clock import now
 from config.foundation.errors import NotFound
-from gateway.models import DataPlane, DataPlaneInstance, PlaneEvent, PlaneTally
+from gateway.models import DataPlane, DataPlaneInstance, PlaneEvent, PlaneTally, RelayInstance
 from gateway.planes.config import config_document
 
 VIEW = "planes.view"
@@ -18,6 +18,8 @@ SILENT = timedelta(seconds=45)
 GONE = timedelta(hours=1)
 # Usage that waits longer than this is worth looking at: money is held for it.
 OLD_SPOOL_SECONDS = 120
+# The worst first.
+ORDER = ("bad", "warn", "busy", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,7 @@ class PlaneState:
         """The worst of its processes; "quiet" for one that was never heard of or is revoked."""
         if self.plane.state == DataPlane.State.REVOKED or not self.instances:
             return "quiet"
-        order = ("bad", "warn", "busy", "good")
-        return min((one.state for one in self.instances), key=order.index)
+        return min((one.state for one in self.instances), key=ORDER.index)
 
 
 def plane_states(actor: User) -> list[PlaneState]:
@@ -93,6 +94,35 @@ def differing_hours(actor: User, plane: DataPlane) -> QuerySet[PlaneTally]:
     require(actor, VIEW)
     differs = ~Q(told_calls=F("our_calls")) | ~Q(told_input=F("our_input")) | ~Q(told_output=F("our_output"))
     return PlaneTally.objects.filter(differs, plane=plane).order_by("-hour_at", "upstream_id")
+
+
+@dataclass(frozen=True, slots=True)
+class RelayState:
+    """An embedded relay by its last word. ``state`` is read as that of a data plane's process."""
+
+    row: RelayInstance
+    state: str
+    is_current: bool
+
+    @property
+    def is_old_spool(self) -> bool:
+        return self.row.oldest_unacked_s > OLD_SPOOL_SECONDS
+
+
+def relay_states(actor: User) -> list[RelayState]:
+    """The embedded relays that were heard of within an hour, those behind first."""
+    require(actor, VIEW)
+    rows = [*RelayInstance.objects.filter(seen_at__gte=now() - GONE).order_by("name")]
+    newest = max((row.config_version for row in rows), default=0)
+    states = [_relay(row, is_current=row.config_version == newest) for row in rows]
+    return sorted(states, key=lambda one: ORDER.index(one.state))
+
+
+def _relay(row: RelayInstance, *, is_current: bool) -> RelayState:
+    if now() - row.seen_at > SILENT:
+        return RelayState(row, "bad", is_current)
+    is_behind = row.oldest_unacked_s > OLD_SPOOL_SECONDS or not is_current
+    return RelayState(row, "warn" if is_behind else "good", is_current)
 
 
 def _state(plane: DataPlane, version: str) -> PlaneState:

@@ -30,6 +30,7 @@ def plane_list(request: HttpRequest) -> HttpResponse:
     states = selectors.plane_states(user)
     context = {
         "states": states,
+        "relays": selectors.relay_states(user),
         "active": sum(one.plane.state == DataPlane.State.ACTIVE for one in states),
         "may_manage": may(user, RIGHT),
     }

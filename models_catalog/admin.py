@@ -133,7 +133,7 @@ class TargetAdmin(CatalogAdmin):
     list_select_related = ("model", "upstream")
     search_fields = ("model__name", "upstream_name", "upstream__name")
     readonly_fields = ("model", "upstream", "upstream_name")
-    fields = ("model", "upstream", "upstream_name", "parameters", "reason")
+    fields = ("model", "upstream", "upstream_name", "inputs", ("references_min", "references_max"), "rules", "strict", "reason")
     actions = ("fill_in",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UpstreamModel]:
@@ -145,9 +145,10 @@ class TargetAdmin(CatalogAdmin):
 
     def write(self, request: Any, instance: UpstreamModel | None, form: forms.ModelForm, change: bool) -> UpstreamModel:
         assert instance is not None
-        data = form.cleaned_data
+        assert isinstance(form, TargetForm)
+        why = form.cleaned_data["reason"]
         return services.describe_target(
-            actor_name=request.user.username, target=instance, parameters=data["parameters"], reason=data["reason"]
+            actor_name=request.user.username, target=instance, parameters=form.description(), reason=why
         )
 
     @action(description=_("Fill in what is known of well-known models"), permissions=["act"])

@@ -8,6 +8,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -15,6 +16,7 @@ from unfold.widgets import (
 )
 
 from config.foundation.errors import PortalError
+from models_catalog.description_form import RuleRowsField, rows_of
 from models_catalog.errors import UnusableAddress
 from models_catalog.models import AIModel, NameMapEntry, Upstream, UpstreamModel
 from models_catalog.name_map_csv import from_csv
@@ -191,22 +193,65 @@ class NameMapPublishForm(CapitalLabels, forms.Form):
 
 
 class TargetForm(CapitalLabels, forms.ModelForm):
-    """What a target takes, as JSON; the service says what it cannot read."""
+    """What a target takes, field by field; left empty, everything passes."""
 
-    parameters = forms.JSONField(
-        label=_("takes"),
+    inputs = forms.MultipleChoiceField(
+        label=_("may be led by"),
         required=False,
-        widget=few_lines(16),
+        choices=[("text", _("text")), ("image", _("pictures"))],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Nothing ticked: both."),
+    )
+    references_min = forms.IntegerField(
+        label=_("pictures at least"), required=False, min_value=0, max_value=100, widget=UnfoldAdminIntegerFieldWidget
+    )
+    references_max = forms.IntegerField(
+        label=_("pictures at most"), required=False, min_value=0, max_value=100, widget=UnfoldAdminIntegerFieldWidget
+    )
+    rules = RuleRowsField(
+        label=_("parameters"),
+        required=False,
         help_text=_(
-            "A JSON object with inputs, references, parameters and strict, such as "
-            '{"inputs": ["text"], "parameters": {"seed": {"type": "integer", "min": 0}}}. Empty: everything passes.'
+            "One row for each parameter of a request. Values: those it takes, with commas (1024x1024, 1536x1024); or a type, "
+            'with limits for numbers (seed: integer, from 0). In quotes a value is a text: "4". Refused: a request with it is '
+            "refused. "
+            "An empty row is left out, and save to get more empty rows."
         ),
+    )
+    strict = forms.BooleanField(
+        label=_("nothing else"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=_("Parameters that have no row are refused; else they pass."),
     )
     reason = forms.CharField(label=_("reason"), required=False, max_length=255, widget=UnfoldAdminTextInputWidget)
 
     class Meta:
         model = UpstreamModel
-        fields = ("parameters",)
+        fields: tuple[str, ...] = ()
 
-    def clean_parameters(self) -> Any:
-        return self.cleaned_data["parameters"] or {}
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known: dict[str, Any] = self.instance.parameters or {}
+        limits = known.get("references") or {}
+        self.initial |= {
+            "inputs": known.get("inputs") or [],
+            "references_min": limits.get("min"),
+            "references_max": limits.get("max"),
+            "rules": rows_of(known.get("parameters") or {}),
+            "strict": bool(known.get("strict")),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        low, high = data.get("references_min"), data.get("references_max")
+        if low is not None and high is not None and low > high:
+            self.add_error("references_max", _("At most is less than at least."))
+        return data
+
+    def description(self) -> dict[str, Any]:
+        """The description the fields stand for; only what was filled in."""
+        data = self.cleaned_data
+        limits = {end: data[f"references_{end}"] for end in ("min", "max") if data[f"references_{end}"] is not None}
+        found = {"inputs": data["inputs"], "references": limits, "parameters": data["rules"], "strict": data["strict"]}
+        return {name: value for name, value in found.items() if value}

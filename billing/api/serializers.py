@@ -143,8 +143,23 @@ class UsageOut(OutSerializer):
     total = UsageDayOut()
 
 
+class RepeatOut(OutSerializer):
+    """Calls that are the same call again, as one case (R041): the sum charged, and how many gave no result. ``told_by``: the
+    body, or the figures, of calls of an old gateway that carry no body. ``request_ids``: the newest first."""
+
+    labels_of = "repeat"
+
+    count = serializers.IntegerField()
+    cost = UsdOut(source="cost_nano")
+    failed_count = serializers.IntegerField()
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+    told_by = serializers.ChoiceField([("body", "the same body"), ("figures", "the same figures")])
+    request_ids = serializers.ListField(child=serializers.UUIDField(), source="ids")
+
+
 class CallRowOut(OutSerializer):
-    """A call in a list: without the arithmetic of its price."""
+    """A call in a list: without the arithmetic of its price. ``repeat``: the case it stands for, in a folded list."""
 
     labels_of = "call"
 
@@ -182,6 +197,7 @@ class CallRowOut(OutSerializer):
     client_family = serializers.CharField(allow_blank=True)
     client_network = serializers.CharField(allow_blank=True)
     origin = serializers.ChoiceField(RequestLog.Origin.choices)
+    repeat = RepeatOut(allow_null=True, default=None)
 
 
 class CallRowSupportOut(CallRowOut):
@@ -208,6 +224,14 @@ class CallOperatorOut(CallSupportOut):
     price_version_id = serializers.IntegerField(allow_null=True)
     source_ref = serializers.CharField(allow_blank=True)
     fallback_rule_id = serializers.IntegerField(allow_null=True)
+
+
+class RepeatSupportOut(RepeatOut):
+    """A case with its calls, the newest first; whose they are only support is told."""
+
+    audience: ClassVar[Label] = Label.SUPPORT
+
+    calls = CallRowSupportOut(many=True)
 
 
 class PriceOut(OutSerializer):

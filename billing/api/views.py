@@ -31,6 +31,8 @@ from billing.api.serializers import (
     PriceVersionIn,
     PriceVersionOut,
     PriceVersionRowOut,
+    RepeatOut,
+    RepeatSupportOut,
     ReversalIn,
     UsageOut,
 )
@@ -40,11 +42,12 @@ from billing.outcome_rules import EVENTS
 from billing.pricing import RuleFigures
 from billing.selectors import desk, prices
 from billing.selectors.outcomes import outcome_rules_for
+from billing.selectors.repeats import fold, repeat_of, repeats_among
 from billing.services import approvals
 from billing.services.prices import publish_version
 from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
-from config.foundation.errors import InvalidInput
+from config.foundation.errors import InvalidInput, NotFound
 from config.foundation.outcomes import Outcome
 
 USER = OpenApiParameter("user_id", int, description="Whose; oneself if left out, others need the right.")
@@ -158,10 +161,11 @@ class CallViewSet(BillingViewSet):
     pagination_class = SelectorPagination
     serializer_class = CallRowOut
     lookup_value_regex = r"[0-9a-fA-F-]{32,36}"
-    rights: ClassVar = {"list": "", "retrieve": ""}
+    rights: ClassVar = {"list": "", "retrieve": "", "repeats": ""}
 
     @extend_schema(
         parameters=[
+            OpenApiParameter("fold", str, enum=["repeats"], description="One line for calls that are the same again."),
             OpenApiParameter("request_id", str),
             OpenApiParameter("since", OpenApiTypes.DATETIME),
             OpenApiParameter("until", OpenApiTypes.DATETIME),
@@ -181,6 +185,9 @@ class CallViewSet(BillingViewSet):
         outcome = query.get("outcome", "")
         if outcome and outcome not in (*Outcome.values, "failed"):
             raise InvalidInput("There is no such outcome.")
+        folded = query.get("fold", "")
+        if folded not in ("", "repeats"):
+            raise InvalidInput("A list of calls is folded by repeats, or not at all.")
         filters = selectors.CallFilters(
             request_id=query.get("request_id", ""),
             since=self.moment("since"),
@@ -195,7 +202,7 @@ class CallViewSet(BillingViewSet):
         )
         page = selectors.calls_for(self.actor, filters, query.get("before") or None)
         out = CallRowSupportOut if may(self.actor, "calls.search") else CallRowOut
-        return self.keyset_of(page.rows, out, page.next_before)
+        return self.keyset_of(fold(page.rows) if folded else page.rows, out, page.next_before)
 
     @extend_schema(responses=CallOperatorOut)
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -206,7 +213,19 @@ class CallViewSet(BillingViewSet):
             out = CallOperatorOut
         elif may(self.actor, "calls.search"):
             out = CallSupportOut
+        call.repeat = repeats_among([call]).get(call.id)  # type: ignore[attr-defined]
         return Response(out(call).data)
+
+    @extend_schema(responses=RepeatSupportOut)
+    @action(detail=True, methods=["get"])
+    def repeats(self, request: Request, pk: str) -> Response:
+        """The case a call belongs to: the same call again, by hand or by a client's retry. 404 for one that stands alone."""
+        found = repeat_of(self.actor, pk)
+        if found is None:
+            raise NotFound
+        case, calls = found
+        out = CallRowSupportOut if may(self.actor, "calls.search") else CallRowOut
+        return Response({**RepeatOut(case).data, "calls": out(calls, many=True).data})
 
 
 class PriceViewSet(PortalViewSet):

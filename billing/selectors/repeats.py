@@ -42,6 +42,10 @@ class Repeat:
         return len(self.ids)
 
     @property
+    def told_by(self) -> str:
+        return "figures" if self.is_by_figures else "body"
+
+    @property
     def newest(self) -> UUID:
         return self.ids[0]
 

@@ -108,7 +108,8 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "access": _fields(
         support=(
             "verdict rule http_status error_code message route key_id asked_model billed_model group_code record at read_at "
-            "config_version relays_behind looked_at_money held available",
+            "config_version relays_behind looked_at_money is_past has_rule_changed may_have_differed changed_since held "
+            "available",
             "why a call is refused, for those who are asked",
         ),
     ),
@@ -128,6 +129,7 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
     "trial_item": _fields(
         customer=("code state cause error_code request_id checked_at", "what a check has shown of one's own project")
     ),
+    "access_change": _fields(support=("at action object by", "what changed since the call that is asked about")),
     "access_record": _fields(support=("kind id name url changed_at", "where the rule stands")),
     "use_profile": _fields(
         customer=(
@@ -245,11 +247,17 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
             "id started_at duration_ms first_token_ms key_id key_name key_tail endpoint is_stream asked_model billed_model "
             "served_model outcome http_status error_code input_tokens cached_tokens cache_write_tokens output_tokens "
             "reasoning_tokens modality audio_input_tokens audio_output_tokens image_count media_ms character_count media_size "
-            "media_quality usage_source held cost price_detail client_family client_network origin",
+            "media_quality usage_source held cost price_detail client_family client_network origin repeat",
             "one's own calls, one row each, without what was asked and answered",
         ),
         support=("user_id username group_code", "whose call it is"),
         operator=("route attempts price_version_id source_ref fallback_rule_id", "the inner route"),
+    ),
+    "repeat": _fields(
+        customer=(
+            "count cost failed_count first_at last_at told_by request_ids calls",
+            "one's own calls that are the same again",
+        ),
     ),
     "price": _fields(
         customer=("model_name basis input cached_input output per_call", "what a call costs the person who asks"),

@@ -74,8 +74,24 @@ class AccessRecordOut(OutSerializer):
     changed_at = serializers.DateTimeField(allow_null=True)
 
 
+class AccessChangeOut(OutSerializer):
+    """Something with a say in the decision that was changed after the time that was asked about."""
+
+    labels_of = "access_change"
+    audience = Label.SUPPORT
+
+    at = serializers.DateTimeField()
+    action = serializers.CharField()
+    object = serializers.CharField()
+    by = serializers.CharField()
+
+
 class AccessOut(OutSerializer):
-    """``rule`` is the stable id of the rule that decided. ``held`` and ``available`` null: money was not asked."""
+    """``rule`` is the stable id of the rule that decided. ``held`` and ``available`` null: money was not asked.
+
+    A question about a past time (``is_past``) is decided by the records of now. ``may_have_differed``: some of them changed
+    since (``changed_since``, the newest 20), so the verdict then may have been another one; ``has_rule_changed``: the very
+    record that decided did."""
 
     labels_of = "access"
     audience = Label.SUPPORT
@@ -96,5 +112,9 @@ class AccessOut(OutSerializer):
     config_version = serializers.IntegerField()
     relays_behind = serializers.IntegerField()
     looked_at_money = serializers.BooleanField()
+    is_past = serializers.BooleanField()
+    has_rule_changed = serializers.BooleanField()
+    may_have_differed = serializers.BooleanField()
+    changed_since = AccessChangeOut(many=True)
     held = UsdOut(allow_null=True)
     available = UsdOut(allow_null=True)

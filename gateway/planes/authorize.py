@@ -106,7 +106,7 @@ def authorize(plane: DataPlane, wanted: Wanted) -> dict[str, Any]:
     if result.status not in {"held", "repeated"}:
         refused = refusal_of(result)
         return _denied(snapshot, wanted, decision, refused, result.resets_at)
-    _note_use(key)
+    note_use(key.id)
     return _allowed(wanted, decision, key, amount, expires_at)
 
 
@@ -245,13 +245,13 @@ def _allowed(wanted: Wanted, decision: Decision, key: KeyView, amount: int, expi
     }
 
 
-def _note_use(key: KeyView) -> None:
+def note_use(key_id: int | None) -> None:
     """Tell when the key was last used, at most once a minute for each key and process."""
     moment = time.monotonic()
-    if moment - _used.get(key.id, -USED_SECONDS) < USED_SECONDS:
+    if key_id is None or moment - _used.get(key_id, -USED_SECONDS) < USED_SECONDS:
         return
     if len(_used) > 100_000:
         _used.clear()
-    _used[key.id] = moment
+    _used[key_id] = moment
     with connection.cursor() as cursor:
-        cursor.execute(USED_SQL, [key.id])
+        cursor.execute(USED_SQL, [key_id])

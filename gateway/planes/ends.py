@@ -32,6 +32,8 @@ ENDS: Mapping[str, tuple[Outcome, bool, int, str]] = {
     "timeout_after_output": (Outcome.TIMEOUT, True, 200, "stream_timeout"),
     "refused_local": (Outcome.CLIENT_ERROR, False, 400, "refused_local"),
     "not_dispatched": (Outcome.CANCELLED, False, 503, "not_dispatched"),
+    # Of a call on a lease; one with a hold is left to the sweeper, which says the same of it.
+    "unknown": (Outcome.TIMEOUT, False, 504, "hold_expired"),
 }
 # Classes of refusals that a data plane makes by itself.
 REFUSALS: Mapping[str, Outcome] = {
@@ -139,9 +141,13 @@ def _settled(
 
 
 def leased_end(event: Event, terms: Terms) -> CallEvent:
-    """The end of a call that drew on a lease: priced by what was in force when it was admitted."""
+    """The end of a call that drew on a lease: priced by what was in force when it was admitted. One that was cut off with its
+    data plane costs nothing."""
     ended = _settled(event, terms.kept, terms.columns, terms.price, terms.rules, event.promised_nano, ())
     log = {**ended.log, "held_nano": event.promised_nano}
+    if event.outcome == "unknown":
+        ended = replace(ended, cost_nano=0, reason="plane_gone")
+        log["price_detail"] = {}
     return replace(ended, log=log, lease_id=event.lease_id, promised_nano=event.promised_nano)
 
 

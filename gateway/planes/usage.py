@@ -21,6 +21,7 @@ from config.foundation.errors import InvalidInput
 from config.foundation.ids import uuid7_time
 from config.foundation.redaction import mask
 from gateway.models import DataPlane, PlaneEvent
+from gateway.planes.authorize import note_use
 from gateway.planes.config import MOST_EVENTS
 from gateway.planes.ends import Prices, attempt_of, end_of, leased_end, refused_end, unheld_end
 from gateway.planes.events import BadEvent, Event, read_event
@@ -160,7 +161,7 @@ def _record(plane: DataPlane, new: dict[int, Event]) -> dict[int, Answer]:
         hold = holds.get(event.request_id)
         if not _is_own(plane, event, hold, lent):
             answers[place] = Answer(event.event_id, REJECTED, "not_yours")
-        elif event.outcome == "unknown":
+        elif event.outcome == "unknown" and event.lease_id is None:
             reason = "sweeper" if hold is not None and hold["state"] == Hold.State.OPEN else ""
             answers[place] = Answer(event.event_id, ACCEPTED, reason)
         else:
@@ -187,6 +188,7 @@ def _is_own(plane: DataPlane, event: Event, hold: Mapping[str, Any] | None, lent
 def _call(event: Event, hold: Mapping[str, Any] | None, before: list[Any], prices: Prices) -> CallEvent:
     if event.lease_id is not None:
         terms = terms_of(event.key_id, event.model_requested, event.endpoint, uuid7_time(event.request_id))
+        note_use(event.key_id)
         return leased_end(event, terms)
     if hold is not None:
         return end_of(event, hold["context"], hold["amount_nano"], before, prices)

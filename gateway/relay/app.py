@@ -146,9 +146,10 @@ async def _health(runtime: Runtime, exchange: Exchange) -> None:
         "config_version": snapshot.version if snapshot else 0,
         "config_age_seconds": round(runtime.config.age_seconds, 1) if snapshot else None,
         "waiting_events": runtime.recorder.waiting,
+        "oldest_event_seconds": round(runtime.recorder.oldest_seconds, 1),
         "spooled_calls": runtime.spool.waiting,
         "spool_error": runtime.spool.error,
-        "leases": runtime.lender.open_count if runtime.lender else 0,
+        "leases": runtime.lease_count,
         "open_calls": runtime.open_calls,
     }
     await exchange.reply(200 if snapshot else 503, orjson.dumps(found))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from billing.services.hooks import clean_url
+from config.foundation.errors import InvalidInput
 from gateway.contract import denials
 from gateway.contract.error_shapes import status_of
 from gateway.contract.tasks import kept_parameters, parameters_hash
@@ -46,6 +48,19 @@ async def apply_template(runtime: "Runtime", call: Call, view: KeyView) -> Denia
     return None
 
 
+async def take_callback(runtime: "Runtime", call: Call) -> Denial | None:
+    """Take the callback's address off the request; it is ours to call, not the provider's. Raises DatabaseGone."""
+    given = call.body.pop("callback_url", None)
+    if given is None:
+        return None
+    try:
+        call.callback_url = clean_url(given if isinstance(given, str) else "")
+    except InvalidInput:
+        return denials.CALLBACK_REFUSED
+    assert call.decision.key is not None
+    return None if await runtime.tasks.has_secret(call.decision.key) else denials.CALLBACK_SECRET_MISSING
+
+
 def wanted_by(call: Call) -> Wanted:
     return wanted_from(call.body, call.form.files if call.form is not None else None)
 
@@ -53,8 +68,6 @@ def wanted_by(call: Call) -> Wanted:
 def check(call: Call) -> Problem | None:
     """Leave only targets that take the request; the first problem of the best one when there is none."""
     wanted = wanted_by(call)
-    if call.spec.kind != "videos" and "callback_url" in wanted.parameters:
-        return Problem("callback_url", "videos only; pictures come with the answer")
     decision = call.decision
     fitting, problem = _fitting(decision.candidates, wanted)
     if decision.candidates and not fitting and problem is not None:
@@ -79,8 +92,9 @@ async def begin(runtime: "Runtime", call: Call) -> None:
 
 
 async def begin_picture(runtime: "Runtime", call: Call) -> None:
-    """The same for a picture, which ends with its answer: without a database its row is made with the end of the call."""
-    with contextlib.suppress(DatabaseGone):
+    """The same for a picture, which ends with its answer: without a database its row is made with the end of the call, unless
+    somebody is to be told of it. Raises DatabaseGone then."""
+    with contextlib.nullcontext() if call.callback_url else contextlib.suppress(DatabaseGone):
         await begin(runtime, call)
 
 

@@ -31,6 +31,9 @@ FLUSH_SECONDS = 3.0
 
 async def serve(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     """Answer one admitted call."""
+    if call.spec.is_task and (denial := await media.take_callback(runtime, call)) is not None:
+        await runtime.refuse(call, exchange, denial)
+        return
     if not call.spec.is_free and not await _reserve(runtime, call, exchange):
         return
     if call.spec.is_task:

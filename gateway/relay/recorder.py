@@ -45,6 +45,7 @@ class End(NamedTuple):
     call: UUID
     line: bytes
     loan: Loan | None = None
+    at: float = 0.0
 
 
 class Recorder:
@@ -58,6 +59,7 @@ class Recorder:
         self._line = Line()
         self._task: asyncio.Task[None] | None = None
         self._in_hand = 0
+        self._oldest_in_hand = 0.0
         self._is_closing = False
         self._is_hurried = False
         self.dropped_refusals = 0
@@ -70,6 +72,13 @@ class Recorder:
         return len(self._queue) + self._in_hand
 
     @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest end has waited for PostgreSQL."""
+        if self._in_hand:
+            return time.monotonic() - self._oldest_in_hand
+        return time.monotonic() - self._queue[0].at if self._queue else 0.0
+
+    @property
     def is_full(self) -> bool:
         """Whether no call may be admitted: too much waits, or the end of another could not be kept on the disk."""
         return len(self._queue) >= MOST_WAITING or bool(self.spool.error)
@@ -78,7 +87,7 @@ class Recorder:
         if not event.hold and not event.cost_nano and len(self._queue) >= MOST_REFUSALS_WAITING:
             self.dropped_refusals += 1
             return
-        end = End(event.request_id, orjson.dumps(event), loan)
+        end = End(event.request_id, orjson.dumps(event), loan, time.monotonic())
         self.spool.ended(end.call, end.line)
         self._queue.append(end)
         self._wanted.set()
@@ -120,7 +129,7 @@ class Recorder:
                 await asyncio.sleep(GATHER_SECONDS)
             self._is_hurried = False
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
-            self._in_hand = len(batch)
+            self._in_hand, self._oldest_in_hand = len(batch), batch[0].at
             await self._write(batch)
             self._in_hand = 0
             self._written.set()

@@ -4,10 +4,12 @@ The ends of calls are charged like any others; PostgreSQL knows those it has. A 
 cut off with its process: it is logged as such and costs nothing. Then what the process had lent is given back.
 """
 
+import contextlib
 import logging
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -61,6 +63,29 @@ def replay(folder: Path) -> list[Leftover]:
 def _is_gone(folder: Path, stem: str) -> bool:
     with owned(folder, stem, makes_lock=True) as is_ours:
         return is_ours
+
+
+class Behind(NamedTuple):
+    """Calls of processes that are gone and were not sent yet, and how long the oldest file of theirs has been there."""
+
+    calls: int
+    oldest_seconds: float
+
+
+def left_behind(folder: Path) -> Behind:
+    """For the page of relays: quick while all is well, as there are no files then."""
+    calls, oldest = 0, 0.0
+    for stem in _stems(folder):
+        # Half a line is nobody's; a file that cannot be read counts as one call.
+        left = None if not any(folder.glob(f"{stem}.*.spool")) or not _is_gone(folder, stem) else read(folder, stem)
+        if left is None:
+            continue
+        found = len(left.ends.keys() | left.opens.keys()) + len(left.unreadable)
+        calls += found
+        for path in left.files if found else ():
+            with contextlib.suppress(FileNotFoundError):
+                oldest = max(oldest, time.time() - path.stat().st_mtime)
+    return Behind(calls, oldest)
 
 
 def survey(folder: Path) -> list[Leftover]:

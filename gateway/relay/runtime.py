@@ -29,7 +29,7 @@ from gateway.relay.lender import Lender
 from gateway.relay.limits import TELL_SECONDS, Limiter
 from gateway.relay.options import options
 from gateway.relay.recorder import LastUse, Recorder
-from gateway.relay.replay import replay
+from gateway.relay.replay import left_behind, replay
 from gateway.relay.sightings import Sightings
 from gateway.relay.spool import Spool, stem_for
 from gateway.relay.task_store import TaskStore
@@ -49,10 +49,12 @@ STOP_SECONDS = 4.0
 # A relay that was not heard of for a day is forgotten.
 HEARTBEAT_SQL = """
 WITH gone AS (DELETE FROM gateway_relayinstance WHERE seen_at < now() - interval '1 day' AND name <> %(name)s)
-INSERT INTO gateway_relayinstance (name, started_at, seen_at, config_version, open_calls)
-VALUES (%(name)s, to_timestamp(%(started)s), now(), %(version)s, %(open)s)
+INSERT INTO gateway_relayinstance (name, started_at, seen_at, config_version, open_calls, spool_depth, oldest_unacked_s,
+    lease_count)
+VALUES (%(name)s, to_timestamp(%(started)s), now(), %(version)s, %(open)s, %(depth)s, %(oldest)s, %(leases)s)
 ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, seen_at = excluded.seen_at,
-    config_version = excluded.config_version, open_calls = excluded.open_calls
+    config_version = excluded.config_version, open_calls = excluded.open_calls, spool_depth = excluded.spool_depth,
+    oldest_unacked_s = excluded.oldest_unacked_s, lease_count = excluded.lease_count
 """
 HEALTH_SQL = """
 WITH gone AS (DELETE FROM gateway_upstreamhealth
@@ -192,16 +194,24 @@ class Runtime:
         self.end(call, call.refused(denial, status_of(denial, exchange.profile)))
         await exchange.refuse(denial, extra=extra)
 
+    @property
+    def lease_count(self) -> int:
+        return self.lender.open_count if self.lender is not None else 0
+
     def _version(self) -> int:
         return self.config.snapshot.version if self.config.snapshot else 0
 
     async def _heartbeat(self) -> None:
         snapshot = await self.config.ready(3.0)
+        left = await asyncio.to_thread(left_behind, self.spool.folder)
         named = {
             "name": self.name,
             "started": self._started_at,
             "version": snapshot.version if snapshot else 0,
             "open": self.open_calls,
+            "depth": self.recorder.waiting + left.calls,
+            "oldest": int(max(self.recorder.oldest_seconds, left.oldest_seconds)),
+            "leases": self.lease_count,
         }
         with contextlib.suppress(DatabaseGone):
             await self._line.run(HEARTBEAT_SQL, named)

@@ -13,9 +13,7 @@ from urllib.parse import parse_qs
 import aiohttp
 import orjson
 
-from billing.services.hooks import clean_url
 from config.foundation.clock import now
-from config.foundation.errors import InvalidInput
 from gateway.contract import denials
 from gateway.contract.error_shapes import status_of
 from gateway.contract.resolve import check_key
@@ -30,7 +28,7 @@ from gateway.contract.tasks import (
     task_id_from,
     video_object,
 )
-from gateway.contract.types import Ask, Candidate, Decision, Denial, KeyView, UpstreamView
+from gateway.contract.types import Ask, Candidate, Decision, KeyView, UpstreamView
 from gateway.relay import media, new_route
 from gateway.relay.call import Call
 from gateway.relay.database import DatabaseGone
@@ -70,7 +68,7 @@ def serves(method: str, path: str) -> bool:
 
 async def create(runtime: "Runtime", call: Call, exchange: Exchange) -> None:
     """One new video for an admitted call."""
-    denial = await _callback(runtime, call) or (
+    denial = await media.take_callback(runtime, call) or (
         None if call.decision.candidates else denials.model_unavailable(call.decision.asked_model)
     )
     if denial is None and runtime.recorder.is_full:
@@ -120,19 +118,6 @@ async def look(
         await _content(runtime, exchange, snapshot, await _fresh(runtime, snapshot, view, task))
     else:
         await exchange.refuse(denials.NOT_FOUND)
-
-
-async def _callback(runtime: "Runtime", call: Call) -> Denial | None:
-    """Take the callback's address off the request; it is ours to call, not the provider's."""
-    given = call.body.pop("callback_url", None)
-    if given is None:
-        return None
-    try:
-        call.callback_url = clean_url(given if isinstance(given, str) else "")
-    except InvalidInput:
-        return denials.CALLBACK_REFUSED
-    assert call.decision.key is not None
-    return None if await runtime.tasks.has_secret(call.decision.key) else denials.CALLBACK_SECRET_MISSING
 
 
 async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:

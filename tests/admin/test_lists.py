@@ -25,6 +25,7 @@ QUERIES = dict.fromkeys(TABLE, 4) | {
     "billing.pricerule": 5,
     "gateway.dataplaneinstance": 5,
     "gateway.planeevent": 6,
+    "gateway.keywatch": 5,
     "migrations_center.importrun": 5,
     "migrations_center.wave": 5,
 }

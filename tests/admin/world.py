@@ -33,7 +33,19 @@ from billing.models import (
 from billing.services.budgets import set_key_limit
 from billing.services.ledger import house_account
 from config.foundation.ids import uuid7, uuid7_time
-from gateway.models import DataPlaneInstance, EntryPoint, OldEntry, PlaneEvent, ProofRun, RelayInstance, TrialItem, TrialList
+from gateway.models import (
+    DataPlaneInstance,
+    EntryPoint,
+    KeyConfirmation,
+    KeyWatch,
+    OldEntry,
+    PlaneEvent,
+    ProofResult,
+    ProofRun,
+    RelayInstance,
+    TrialItem,
+    TrialList,
+)
 from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services.planes import create_plane
 from keys.models import ApiKey
@@ -81,6 +93,7 @@ def _people(tag: str, world: World, customer: User) -> None:
     teams.add_member(actor=admin, group=team, person=world.people[Role.USER])
     trial = TrialList.objects.create(team=team, kind="text")
     TrialItem.objects.create(trial=trial, code="base_url")
+    world.things["trial"] = trial
     invitation = invitations.invite(actor=admin, email=f"new-{tag}@example.org")
     world.things |= {
         "group": team,
@@ -127,7 +140,11 @@ def _keys(tag: str, world: World, customer: User) -> None:
     world.things["limit"] = set_key_limit(actor=None, key=key, limit_nano=5_000_000_000)
     world.secrets += [clear, clear.removeprefix("sk-"), secret]
     world.things["key"] = ApiKey.objects.get(pk=key.pk)
-    world.things["proof"] = ProofRun.objects.create(started_by=world.people[Role.OPS], key=key, state="done")
+    proof = world.things["proof"] = ProofRun.objects.create(started_by=world.people[Role.OPS], key=key, state="done")
+    ProofResult.objects.create(run=proof, name=f"old-{tag}", called_name=f"old-{tag}", feature="plain", state="green")
+    world.things["watch"] = KeyWatch.objects.create(key_id=key.pk, asked_at=timezone.now())
+    said = {"fingerprint": "f" * 64, "config_version": 1, "confirmed_at": timezone.now()}
+    KeyConfirmation.objects.create(relay=f"relay-{tag}", key_id=key.pk, **said)
     world.things["profile"] = create_profile(
         actor=None,
         team=world.things["group"],

@@ -1,6 +1,7 @@
 """A real LiteLLM proxy as a data plane, in an environment of its own; for tests and for comparisons (bench).
 
-``installed()`` gives its interpreter, installing the pinned version below ``.portal`` when it is not there.
+``installed()`` gives its program, installing the pinned version once for all checkouts and runs of this user; the tests of
+litellm as a client library use the same environment.
 ``start_litellm(...)`` starts the proxy with the adapter, or with a configuration of the caller's.
 """
 
@@ -29,8 +30,9 @@ UNWANTED = ("litellm-enterprise",)
 
 
 def home() -> Path:
-    """Where the environment is: LITELLM_HOME, else a folder of the checkout that git ignores."""
-    return Path(os.environ.get("LITELLM_HOME") or Path(settings.BASE_DIR) / ".portal" / f"litellm-{VERSION}")
+    """Where the environment is: LITELLM_HOME, else in the user's folder for what can be fetched again."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("LITELLM_HOME") or cache / "gateway-portal" / f"litellm-{VERSION}")
 
 
 def installed() -> Path:
@@ -52,12 +54,20 @@ def installed() -> Path:
 
 def _install(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
-    pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q"]
-    steps = (
-        [sys.executable, "-m", "venv", str(place)],
-        [*pip, "install", f"litellm[proxy]=={VERSION}"],
-        [*pip, "uninstall", "-y", *UNWANTED],
-    )
+    python = str(place / "bin" / "python")
+    if shutil.which("uv") is not None:
+        steps: tuple[list[str], ...] = (
+            ["uv", "venv", "--quiet", "--python", sys.executable, str(place)],
+            ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python, f"litellm[proxy]=={VERSION}"],
+            ["uv", "pip", "uninstall", "--quiet", "--python", python, *UNWANTED],
+        )
+    else:
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
+        steps = (
+            [sys.executable, "-m", "venv", str(place)],
+            [*pip, "install", f"litellm[proxy]=={VERSION}"],
+            [*pip, "uninstall", "-y", *UNWANTED],
+        )
     for step in steps:
         try:
             result = subprocess.run(step, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)

@@ -259,6 +259,12 @@ def test_R015_the_page_says_verdict_rule_record_and_time_and_never_takes_a_whole
     before = client.get(address, asked | {"at": "2020-01-01T10:00"})
     assert "key.disable" in [event.action for event in before.context["changed_since"]]
     assert "key.disable" in before.content.decode()
+    assert "This is decided by the records of now, not by those of" in before.content.decode()
+    assert before.context["verdict"].has_rule_changed
+    # Another rule decides, whose record did not change; the key did all the same.
+    unknown = client.get(address, asked | {"at": "2020-01-01T10:00", "model": "town-nothing"})
+    assert "records of now, not" in unknown.content.decode()
+    assert "records of now" not in words
     # Two keys with one tail: a choice, and the links lead on.
     several = client.get(address, asked | {"key": "xxxx"})
     assert {one.pk for one in several.context["matches"]} == {one.pk for one in town.keys.values()}
@@ -283,6 +289,12 @@ def test_R015_programs_ask_the_same(support: User) -> None:
     found = told.json()
     assert (found["verdict"], found["rule"], found["http_status"]) == ("deny", "model.unknown", 404)
     assert (found["record"]["kind"], found["record"]["name"], found["held"]) == ("model", "town-nothing", None)
+    assert (found["is_past"], found["may_have_differed"], found["changed_since"]) == (False, False, [])
+    asked = {"key_id": town.keys["ann"].pk, "model": "town-chat"}
+    disable_key(actor=town.ops, key=town.keys["ann"], reason="asked for")
+    past = api.post("/api/portal/access/explain/", {**asked, "at": "2020-01-01T10:00:00Z"}, format="json").json()
+    assert (past["verdict"], past["is_past"], past["has_rule_changed"], past["may_have_differed"]) == ("deny", True, True, True)
+    assert {"action": "key.disable", "by": town.ops.username}.items() <= past["changed_since"][0].items()
     assert api.post("/api/portal/access/explain/", {"key_id": 10**12, "model": "x"}, format="json").status_code == 404
     assert api.post("/api/portal/access/explain/", {"key_id": 1}, format="json").status_code == 400
     assert access.RIGHT == "keys.view"

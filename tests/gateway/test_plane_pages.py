@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Role, User
 from accounts.services.people import create_person
-from gateway.models import DataPlane, DataPlaneInstance, PlaneEvent, PlaneTally
+from gateway.models import DataPlane, DataPlaneInstance, PlaneEvent, PlaneTally, RelayInstance
 from gateway.services.planes import create_plane, plane_of
 from tests.gateway.planes import Plane
 
@@ -136,3 +136,35 @@ def test_the_list_costs_the_same_for_many(ops: Client, django_assert_max_num_que
     ops.get("/data-planes/")
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         assert len(ops.get("/data-planes/").context["states"]) == 6
+
+
+def test_embedded_relays_stand_on_the_page_and_an_old_spool_is_said_in_words(ops: Client, plane: Plane):
+    moment = timezone.now()
+    for name, seconds_ago, depth, oldest in (
+        ("well", 5, 3, 1),
+        ("behind", 5, 37, 240),
+        ("silent", 300, 0, 0),
+        ("gone", 7200, 9, 999),
+    ):
+        RelayInstance.objects.create(
+            name=name,
+            started_at=moment - timedelta(hours=3),
+            seen_at=moment - timedelta(seconds=seconds_ago),
+            spool_depth=depth,
+            oldest_unacked_s=oldest,
+        )
+    page = ops.get("/data-planes/")
+    assert [(one.row.name, one.state) for one in page.context["relays"]] == [
+        ("silent", "bad"),
+        ("behind", "warn"),
+        ("well", "good"),
+    ]
+    text = page.content.decode()
+    assert text.count("ends of calls wait at") == 1
+    assert "<strong>37</strong> ends of calls wait at behind, the oldest for 240 s." in text
+    DataPlaneInstance.objects.create(plane=plane.row, name="engine-1", seen_at=moment, spool_depth=1, oldest_unacked_s=500)
+    said = "<strong>1</strong> end of a call waits at engine-1, for 500 s."
+    for address in ("/data-planes/", f"/data-planes/{plane.row.pk}/"):
+        assert said in ops.get(address).content.decode()
+    DataPlane.objects.update(state="revoked", revoked_at=moment)
+    assert said not in ops.get("/data-planes/").content.decode()

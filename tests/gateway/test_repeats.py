@@ -98,6 +98,30 @@ def test_R041_seven_same_calls_in_three_minutes_are_one_case_with_the_sum(alice:
 
 
 @pytest.mark.django_db
+def test_R041_programs_read_cases_as_pages_do(alice: User, key: ApiKey, client: Client):
+    same = [row(key, 100 - 20 * n, cost_nano=1_000 + n, outcome="ok" if n else "timeout") for n in range(4)]
+    alone = row(key, 10, digest=8)
+    client.force_login(alice, backend=BACKEND)
+    plain = client.get("/api/portal/calls/").json()["results"]
+    assert [one["repeat"] for one in plain] == [None] * 5
+    folded = client.get("/api/portal/calls/?fold=repeats").json()["results"]
+    assert [one["id"] for one in folded] == [str(alone.id), str(same[-1].id)]
+    case = folded[1]["repeat"]
+    assert (case["count"], case["cost"], case["failed_count"], case["told_by"]) == (4, "0.000004006", 1, "body")
+    assert case["request_ids"] == [str(one.id) for one in reversed(same)]
+    assert client.get(f"/api/portal/calls/{same[1].id}/").json()["repeat"] == case
+    whole = client.get(f"/api/portal/calls/{same[0].id}/repeats/").json()
+    assert [one["id"] for one in whole["calls"]] == case["request_ids"]
+    assert "user_id" not in whole["calls"][0]
+    assert client.get(f"/api/portal/calls/{alone.id}/repeats/").status_code == 404
+    assert client.get("/api/portal/calls/?fold=x").status_code == 400
+    client.force_login(create_person(actor=None, username="sue", role=Role.SUPPORT), backend=BACKEND)
+    assert client.get(f"/api/portal/calls/{same[0].id}/repeats/").json()["calls"][0]["username"] == "alice"
+    client.force_login(create_person(actor=None, username="mallory"), backend=BACKEND)
+    assert client.get(f"/api/portal/calls/{same[0].id}/repeats/").status_code == 404
+
+
+@pytest.mark.django_db
 def test_R041_a_long_pause_another_key_or_no_body_is_no_repeat(alice: User, key: ApiKey):
     early = [row(key, 1_000), row(key, 990)]
     late = [row(key, 600), row(key, 310)]

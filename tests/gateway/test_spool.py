@@ -21,7 +21,8 @@ from django.db import connection
 from billing.models import Hold, Lease, LedgerEntry, RequestLog
 from billing.services import leases, ledger
 from config.foundation.ids import uuid7
-from gateway.relay.replay import read, replay, survey
+from gateway.models import RelayInstance
+from gateway.relay.replay import left_behind, read, replay, survey
 from gateway.relay.spool import Spool, stem_for
 from models_catalog.models import Upstream
 from tests.billing.helpers import broken, end, figures, hold, key_of, rich
@@ -344,3 +345,29 @@ def test_a_relay_starts_and_answers_from_its_disk_while_the_database_is_away(wor
     with running(start_relay(ready_path="/v1/nothing", RELAY_MAX_STALE_SECONDS="1", **away)) as server:
         answer = httpx.get(f"{server.url}/v1/models", headers=head, timeout=20)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+
+
+@slow
+@served
+def test_the_heartbeat_tells_what_waits_also_of_those_that_are_gone(world: World, tmp_path: Path) -> None:
+    person = world.person("1")
+    gone = spool_in(tmp_path / "spool", "left behind")
+    call = hold(person, 100).request_id
+    gone.ended(call, event(call, 5))
+    assert left_behind(tmp_path / "spool").calls == 0, "it lives"
+    gone.close()
+    found = left_behind(tmp_path / "spool")
+    assert found.calls == 1
+    assert found.oldest_seconds >= 0
+    (path,) = (tmp_path / "spool").glob("*.spool")
+    path.write_bytes(path.read_bytes() + b"E{half")
+    os.utime(path, (time.time() - 300, time.time() - 300))
+    assert 299 <= left_behind(tmp_path / "spool").oldest_seconds < 400
+    (tmp_path / "spool" / "empty.1-1.1.spool").touch()
+    assert left_behind(tmp_path / "spool").calls == 1
+    assert left_behind(tmp_path / "nothing").calls == 0
+    with running(start_relay(RELAY_STATE_DIR=str(tmp_path), RELAY_NAME="counts")) as server:
+        until(lambda: RelayInstance.objects.filter(name="counts").exists(), 10)
+        assert httpx.get(f"{server.url}/healthz").json()["oldest_event_seconds"] == 0
+    until(lambda: held(person) == 0, 15)
+    assert left_behind(tmp_path / "spool").calls == 0

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -15,12 +16,13 @@ from billing.models import HookAttempt, HookDelivery
 from billing.services import hooks
 from config.foundation.clock import now
 from config.foundation.errors import InvalidInput, NotAllowed
+from gateway.models_tasks import MediaTask
 from gateway.services import task_decisions
 from tests.billing.alerts.test_hooks import Receiver, receiver
 from tests.billing.helpers import person as plain_person
-from tests.gateway.servers import running, start_relay
+from tests.gateway.servers import running, start_relay, until
 from tests.gateway.task_world import look_now, post, task_of, with_media
-from tests.gateway.world import World
+from tests.gateway.world import World, log_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SHORT = {"seconds": "4", "size": "1280x720"}
@@ -126,3 +128,45 @@ def test_an_address_of_a_request_is_called_instead_and_guarded(world: World, rec
     assert HookAttempt.objects.order_by("-pk")[0].error == "address_not_allowed"
     with pytest.raises(InvalidInput):
         hooks.add_endpoint(actor=person, url="https://10.0.0.8/x", user=person, purpose="tasks")
+
+
+def test_pictures_are_told_to_the_address_of_their_request_only(world: World, receiver: Receiver):
+    """Good and bad ends, as JSON and as a form; the provider never sees the address, and web hooks hear of videos only."""
+    with_media(world)
+    person = world.person("20")
+    _, clear = world.key(person)
+    images = "/v1/images/generations"
+    unsigned = post(world, clear, model="demo-image", path=images, callback_url="https://example.com/x")
+    assert (unsigned.status_code, unsigned.json()["error"]["code"]) == (400, "callback_secret_missing")
+    assert (world.upstream.calls()["total"], MediaTask.objects.count()) == (0, 0)
+    hooks.add_endpoint(actor=person, url="https://example.com/all", user=person, purpose="tasks")
+    private = post(world, clear, model="demo-image", path=images, callback_url="https://127.0.0.1/x")
+    assert (private.status_code, private.json()["error"]["code"]) == (400, "callback_not_accepted")
+    with running(start_relay(HOOK_ALLOW_PRIVATE="1")) as relay:
+        near = World(world.upstream, relay)
+        good = post(near, clear, model="demo-image", path=images, callback_url=receiver.url, n=2, size="1024x1024")
+        assert good.status_code == 200, good.text
+        assert "callback_url" not in world.upstream.calls()["last_keys"]
+        assert post(near, clear, model="demo-401", path=images, callback_url=receiver.url).status_code >= 500
+        form = httpx.post(
+            f"{relay.url}/v1/images/edits",
+            data={"model": "demo-image", "prompt": "a house", "callback_url": receiver.url},
+            files={"image": ("a.png", b"\x89PNG\r\n\x1a\n" + b"0" * 64, "image/png")},
+            headers={"Authorization": f"Bearer {clear}"},
+            timeout=30,
+        )
+        assert form.status_code == 200, form.text
+        assert post(near, clear, model="demo-image", path=images).status_code == 200
+    until(lambda: HookDelivery.objects.count() == 3)
+    deliver(2)
+    said = {one["data"]["id"]: one for one in (json.loads(body) for _, body in receiver.heard)}
+    assert sorted(one["type"] for one in said.values()) == ["image.completed", "image.completed", "image.failed"]
+    row = log_of(good.headers["x-request-id"])
+    told = said[f"image_{row.pk.hex}"]["data"]
+    assert (told["status"], told["count"], told["cost_usd"], told["error"]) == ("completed", 2, "0.08", None)
+    failed = next(one["data"] for one in said.values() if one["type"] == "image.failed")
+    assert (bool(failed["error"]["code"]), failed["cost_usd"]) == (True, "0")
+    assert "house" not in str(receiver.heard)
+    client = Client()
+    client.force_login(person)
+    assert receiver.url.rpartition("/")[0] in client.get(reverse("task_detail", args=[f"image_{row.pk.hex}"])).content.decode()

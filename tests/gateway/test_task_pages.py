@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from gateway.contract.tasks import kept_parameters
 from gateway.models_tasks import MediaTask, TaskTemplate
 from gateway.services import templates
 from models_catalog import services as catalog
+from models_catalog.description_form import rows_of, rules_from
+from models_catalog.known_targets import KNOWN
 from models_catalog.models import UpstreamModel
 from models_catalog.parameters import wanted_from
 from tests.billing.helpers import person
@@ -204,13 +207,55 @@ def test_a_description_is_edited_in_the_admin_and_known_models_are_filled_in():
     client = signed_in(ops)
     address = reverse("admin:models_catalog_upstreammodel_change", args=[target.pk])
     assert client.get(address).status_code == 200
-    client.post(address, {"parameters": '{"inputs": ["text"]}', "reason": "book"})
+
+    def rows(*given: dict[str, str]) -> dict[str, str]:
+        return {f"rules-{n}-{name}": value for n, row in enumerate(given) for name, value in row.items()} | {"rules-count": "9"}
+
+    size = {"name": "size", "values": "1024x1024, 1536x1024", "default": "1024x1024"}
+    seed = {"name": "seed", "type": "integer", "min": "0", "max": "4294967295", "required": "on"}
+    length = {"name": "seconds", "values": '"4", 8, "a, b"'}
+    good = {"inputs": ["text", "image"], "references_max": "2", "strict": "on", "reason": "book"}
+    client.post(address, {**good, **rows(size, {}, seed, length, {"name": "audio", "refused": "on"})})
     target.refresh_from_db()
-    assert target.parameters == {"inputs": ["text"]}
-    refused = client.post(address, {"parameters": '{"inputs": ["smell"]}', "reason": ""})
-    assert refused.status_code == 200
+    written = {
+        "inputs": ["text", "image"],
+        "references": {"max": 2},
+        "parameters": {
+            "size": {"values": ["1024x1024", "1536x1024"], "default": "1024x1024"},
+            "seed": {"type": "integer", "min": 0, "max": 4294967295, "required": True},
+            "seconds": {"values": ["4", 8, "a, b"]},
+            "audio": {"supported": False},
+        },
+        "strict": True,
+    }
+    assert target.parameters == written
+    page = client.get(address)
+    shown = page.context["adminform"].form.initial["rules"]
+    assert rules_from(shown) == written["parameters"]
+    assert "&quot;4&quot;, 8, &quot;a, b&quot;" in page.content.decode()
+    bad = [
+        ({**size, "name": ""}, "Row 1: the name of the parameter is missing"),
+        ({**seed, "min": "few"}, "Row 1 (seed): the smallest is not a number"),
+        ({**seed, "min": "9", "max": "3"}, "Row 1 (seed): the smallest is above the largest"),
+        ({**size, "min": "1"}, "Row 1 (size): either values or limits, not both"),
+        ({"name": "audio", "refused": "on", "values": "x"}, "Row 1 (audio): a parameter that is refused takes no values"),
+        ({"name": "x", "values": '"open'}, "has quotes that do not end"),
+        ({**size, "default": "7x7"}, "cannot be read"),
+        ({"name": "x", "type": "smell"}, "There is no such type."),
+    ]
+    for row, said in bad:
+        answer = client.post(address, {**good, **rows(row)})
+        assert answer.status_code == 200
+        assert said in unescape(answer.content.decode())
+    twice = unescape(client.post(address, {**good, **rows(size, size)}).content.decode())
+    assert "Row 2 (size): the name stands in another row too" in twice
+    assert "At most is less" in client.post(address, {**good, "references_min": "3", **rows()}).content.decode()
+    assert client.post(address, {"inputs": ["smell"], **rows()}).status_code == 200
     target.refresh_from_db()
-    assert target.parameters == {"inputs": ["text"]}
+    assert target.parameters == written
+    client.post(address, rows())
+    target.refresh_from_db()
+    assert target.parameters == {}
     catalog.describe_target(actor_name="t", target=target, parameters={})
     UpstreamModel.objects.update(upstream_name="gpt-image-1")
     client.post(
@@ -267,3 +312,9 @@ def test_a_web_hook_for_tasks_is_made_on_the_page_of_web_hooks(settings: Any):
     assert page.context["clear"].startswith("whsec_")
     assert list(ann.hooks.values_list("purpose", flat=True)) == ["tasks"]
     assert client.get(reverse("alert_hook_detail", args=[ann.hooks.get().pk])).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_what_is_known_of_models_goes_through_the_form_unchanged(name: str):
+    rules = KNOWN[name]["parameters"]
+    assert rules_from(rows_of(rules)) == rules

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tests.gateway.litellm_server import installed
+
 OPENAI_NPM = ("openai", "7.57.0")
 CODEX = ("@openai/codex", "0.171.0")
 CLAUDE_CODE = ("@anthropic-ai/claude-code", "2.1.197")
-LITELLM = ("litellm", "1.106.2")
-# Without this one litellm cannot call tools.
-LITELLM_ALSO = ("mcp==2.3.0",)
 # The two command-line clients are several hundred megabytes: they are fetched only when this is set.
 BIG_CLIENTS = "PORTAL_TEST_CLI_CLIENTS"
 INSTALL_SECONDS = 400
@@ -36,16 +34,6 @@ def npm_package(name: str, version: str) -> Path:
     folder = _folder(name, version)
     command = ["npm", "install", "--prefix", str(folder), "--no-package-lock", "--no-audit", "--no-fund", f"{name}@{version}"]
     return _installed(folder, command)
-
-
-def python_package(name: str, version: str, *also: str) -> Path:
-    """A folder of packages that a Python process finds by PYTHONPATH."""
-    folder = _folder(name, version)
-    if shutil.which("uv") is not None:
-        command = ["uv", "pip", "install", "--compile-bytecode", "--python", sys.executable]
-    else:
-        command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-    return _installed(folder, [*command, "--quiet", "--target", str(folder), f"{name}=={version}", *also])
 
 
 class Program:
@@ -99,9 +87,9 @@ def openai_for_node() -> Program:
 
 
 def litellm_library() -> Program:
-    folder = python_package(*LITELLM, *LITELLM_ALSO)
-    command = [sys.executable, str(CLIENTS / "litellm_calls.py")]
-    return Program(command, PYTHONPATH=str(folder), LITELLM_LOCAL_MODEL_COST_MAP="True")
+    """In the environment of the proxy, which is there for other tests anyway."""
+    python = installed().parent / "python"
+    return Program([str(python), str(CLIENTS / "litellm_calls.py")], LITELLM_LOCAL_MODEL_COST_MAP="True")
 
 
 def needs_big_client() -> None:

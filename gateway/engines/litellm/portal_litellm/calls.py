@@ -4,9 +4,12 @@ import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .spool import Event, Spool
+
+if TYPE_CHECKING:
+    from .lender import Draw
 
 # A call that has ended but whose figures did not come is reported with what is known after so long.
 PATIENCE_SECONDS = 10.0
@@ -45,6 +48,8 @@ class Call:
     # The client did not ask for the usage of its stream, but we did: it is taken out again.
     hides_usage: bool = False
     failure: Event | None = None
+    # What it may spend of money lent to this process; None: the portal holds for it.
+    draw: "Draw | None" = None
 
 
 class Calls:
@@ -57,8 +62,11 @@ class Calls:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, facts: Event, input_tokens: int) -> Call:
+    def begin(self, facts: Event, input_tokens: int, draw: "Draw | None" = None) -> Call:
         call = Call(new_request_id(), {name: value for name, value in facts.items() if value not in (None, "")}, input_tokens)
+        if draw is not None:
+            call.draw = draw
+            call.facts |= {"lease_id": draw.loan.id, "promised_nano": draw.amount}
         self._open[call.request_id] = call
         self._spool.open(call.request_id, call.facts)
         return call
@@ -96,14 +104,19 @@ class Calls:
             call.failure = None
         if outcome == "ok" and call.is_aborted:
             outcome, facts["http_status"] = "client_abort", CLIENT_GONE
-        self._spool.add(self._ended(call, call.attempts + 1, outcome, facts))
+        self._end(call, self._ended(call, call.attempts + 1, outcome, facts))
+
+    def _end(self, call: Call, event: Event) -> None:
+        self._spool.add(event)
+        if call.draw is not None:
+            call.draw.end(event)
 
     def finish_failed(self, call: Call) -> None:
         """The last attempt was the end."""
         if self._open.pop(call.request_id, None) is None:
             return
         failure = call.failure or self._ended(call, 1, _failed(call, {}), {"http_status": 502})
-        self._spool.add({**failure, "is_final": True})
+        self._end(call, {**failure, "is_final": True})
 
     def overdue(self, hold_seconds: float) -> None:
         """End calls whose figures did not come, and those that run longer than money is held for them."""

@@ -112,6 +112,11 @@ class PortalCallback(CustomLogger):
         if refusal is not None:
             raise _refused(ours, facts, refusal)
         est = {**estimate_of(data), **units_of(data, endpoint)}
+        draw = ours.lender.admit(row, name, endpoint, est) if ours.lender is not None else None
+        if draw is not None:
+            call = ours.calls.begin(facts, est["input_tokens"], draw)
+            self._stamp(call, _lent(ours, name), data)
+            return data
         call = ours.calls.begin(facts, est["input_tokens"])
         asked = {
             "request_id": call.request_id,
@@ -123,6 +128,8 @@ class PortalCallback(CustomLogger):
             "est": est,
         }
         try:
+            if ours.lender is not None:
+                await ours.lender.make_room(row)
             decision = await _authorize(ours, asked)
         except (PortalGone, PortalRefused) as error:
             # Should the money be held all the same, this gives it back.
@@ -135,6 +142,9 @@ class PortalCallback(CustomLogger):
         if decision["decision"] != "allow":
             ours.calls.forget(call)
             raise _denied(decision, call.request_id)
+        if ours.lender is not None:
+            # The next calls like this one need not be asked for.
+            ours.lender.wish(row, name, endpoint, decision["reserved_nano"])
         self._stamp(call, decision, data)
         return data
 
@@ -144,7 +154,8 @@ class PortalCallback(CustomLogger):
         resolved = decision["resolved"]
         call.model = resolved["public_name"]
         call.channels = frozenset(channel["id"] for channel in resolved["channels"])
-        call.facts["price_id"] = decision["price_id"]
+        if decision["price_id"] is not None:
+            call.facts["price_id"] = decision["price_id"]
         data["model"] = resolved["public_name"]
         for name in ("metadata", "litellm_metadata"):
             if name in data or name == "metadata":
@@ -280,6 +291,13 @@ class PortalCallback(CustomLogger):
 
 
 callback = PortalCallback()
+
+
+def _lent(ours: Worker, name: str) -> dict[str, Any]:
+    """What the portal would answer for a call that draws on lent money; its price is the portal's to know."""
+    assert ours.lender is not None
+    resolved = {"public_name": ours.copy.model_of(name), "channels": ours.lender.channels_of(name)}
+    return {"resolved": resolved, "price_id": None}
 
 
 async def _authorize(ours: Worker, asked: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ class Options:
     timeout_seconds: float = 10.0
     # Behind a proxy of ours the last word of X-Forwarded-For is the client's address.
     is_behind_proxy: bool = False
+    # Calls are served from lent money; else each is asked for.
+    lends: bool = False
 
     def digests_of(self, presented: str) -> list[str]:
         """What the key feed calls this key, under each pepper; empty for what cannot be a key."""
@@ -34,6 +36,9 @@ def from_environment() -> Options:
     pairs = [pair.strip().partition(":") for pair in secret("PORTAL_KEY_PEPPERS").split(",") if pair.strip()]
     if any(not number.isdigit() or len(pepper) < 32 for number, _, pepper in pairs):
         raise ValueError("PORTAL_KEY_PEPPERS must be number:secret pairs, as the portal's KEY_PEPPERS")
+    money = os.environ.get("PORTAL_MONEY", "holds")
+    if money not in ("holds", "leases"):
+        raise ValueError("PORTAL_MONEY is holds or leases")
     newest_first = sorted(pairs, key=lambda pair: int(pair[0]), reverse=True)
     return Options(
         url=required("PORTAL_URL").rstrip("/"),
@@ -42,6 +47,7 @@ def from_environment() -> Options:
         folder=Path(required("PORTAL_SPOOL_DIR")),
         instance=(os.environ.get("PORTAL_INSTANCE") or socket.gethostname())[:100],
         timeout_seconds=float(os.environ.get("PORTAL_TIMEOUT_SECONDS", "10")),
+        lends=money == "leases",
         is_behind_proxy=os.environ.get("PORTAL_BEHIND_PROXY", "") in ("1", "true", "yes"),
     )
 

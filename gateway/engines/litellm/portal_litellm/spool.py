@@ -30,6 +30,8 @@ class Spool:
         self.opened: dict[str, Event] = {}
         self.pending: dict[str, Event] = {}
         self.tallies: dict[Place, list[int]] = {}
+        # Lent to this process and not given back.
+        self.leases: set[str] = set()
         self._path = self.folder / "spool.jsonl"
         self._replay()
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -46,6 +48,17 @@ class Spool:
         """A call ended and there is nothing to report of it."""
         if self.opened.pop(request_id, None) is not None:
             self._write({"t": "drop", "id": request_id})
+
+    def lend(self, lease_id: str) -> None:
+        """Money is asked for under this id."""
+        self.leases.add(lease_id)
+        self._write({"t": "lend", "id": lease_id})
+
+    def unlend(self, lease_id: str) -> None:
+        """It was given back, or there was none."""
+        if lease_id in self.leases:
+            self.leases.remove(lease_id)
+            self._write({"t": "unlend", "id": lease_id})
 
     def add(self, event: Event) -> None:
         """An event to be sent; the final one of a call closes it."""
@@ -73,6 +86,7 @@ class Spool:
         self._forget_old_tallies()
         lines: list[Event] = [{"t": "tally", "rows": [[*place, *counts] for place, counts in self.tallies.items()]}]
         lines += [{"t": "open", "id": one, "f": facts} for one, facts in self.opened.items()]
+        lines += [{"t": "lend", "id": one} for one in sorted(self.leases)]
         # Their figures are in the tallies already.
         lines += [{"t": "event", "e": event, "counted": True} for event in self.pending.values()]
         with fresh.open("wb") as file:
@@ -136,6 +150,10 @@ class Spool:
         elif kind == "ack":
             for one in line["ids"]:
                 self.pending.pop(one, None)
+        elif kind == "lend":
+            self.leases.add(line["id"])
+        elif kind == "unlend":
+            self.leases.discard(line["id"])
         elif kind == "tally":
             self.tallies = {(row[0], row[1]): row[2:] for row in line["rows"]}
 

@@ -11,6 +11,7 @@ from typing import Any
 from . import VERSION
 from .calls import Calls, lost
 from .keys import Copy
+from .lender import TIDY_SECONDS, Lender
 from .options import Options
 from .portal import Portal, PortalGone, PortalRefused
 from .spool import Spool
@@ -39,6 +40,7 @@ class Worker:
         self.copy = Copy()
         self.spool = Spool(options.folder)
         self.calls = Calls(self.spool)
+        self.lender = Lender(self.portal.post, self.spool, self.copy) if options.lends else None
         self.source = f"{options.instance}-{self.spool.slot}"
         self.is_draining = False
         self._install = install
@@ -54,13 +56,17 @@ class Worker:
         for request_id, facts in self.spool.lost_calls():
             self.spool.add(lost(request_id, facts))
         self.copy.load(self.options.folder / f"copy-{self.spool.slot}.json")
-        works = (self._config, self._keys, self._send, self._heartbeat, self._reconcile)
+        works = [self._config, self._keys, self._send, self._heartbeat, self._reconcile]
+        if self.lender is not None:
+            works.append(self._lend)
         self._tasks = [asyncio.create_task(self._forever(work)) for work in works]
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.lender is not None:
+            await self.lender.stop()
         await self.portal.close()
 
     @property
@@ -127,6 +133,9 @@ class Worker:
                 page = await self.portal.get("keys", since=self.copy.cursor)
                 assert page is not None
                 self.copy.take_page(page)
+                if self.lender is not None:
+                    changed = {row["key_id"] for row in page["rows"]} | set(page["gone"])
+                    self.lender.call_back(None if page["is_reset"] else changed)
                 if not page["has_more"]:
                     break
             if not before or page["rows"] or page["gone"]:
@@ -153,6 +162,11 @@ class Worker:
         if again:
             await asyncio.sleep(1)
 
+    async def _lend(self) -> None:
+        assert self.lender is not None
+        await self.lender.tidy()
+        await asyncio.sleep(TIDY_SECONDS)
+
     async def _heartbeat(self) -> None:
         answer = await self.portal.post(
             "heartbeat",
@@ -164,6 +178,7 @@ class Worker:
                 "spool_depth": len(self.spool.pending),
                 "oldest_unacked_s": self.spool.oldest_seconds(),
                 "inflight": len(self.calls),
+                "leases": len(self.lender) if self.lender is not None else 0,
                 "sent_at": datetime.now(UTC).isoformat(),
             },
         )
@@ -182,6 +197,10 @@ class Worker:
             for event in list(left.pending.values()):
                 self.spool.add(event)
             left.ack(list(left.pending))
+            if self.lender is not None:
+                self.lender.adopt(left.leases)
+                for lease_id in [*left.leases]:
+                    left.unlend(lease_id)
             left.compact()
             left.close()
 
