@@ -81,7 +81,7 @@ def related_records(snapshot: Snapshot, key: KeyView, decision: Decision) -> lis
         (OldEntry, key.old_entry_id),
         (AIModel, decision.model.id if decision.model else None),
         (AccessPolicy, AccessPolicy.objects.values_list("pk", flat=True).first()),
-        (TeamPolicy, TeamPolicy.objects.filter(group_id=key.team_id).values_list("pk", flat=True).first()),
+        (TeamPolicy, key.team_id),
         *((Upstream, one.upstream.id) for one in decision.candidates),
     ]
     mapped = snapshot.names.get(decision.asked_model)

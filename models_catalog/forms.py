@@ -234,13 +234,14 @@ class TargetForm(CapitalLabels, forms.ModelForm):
         super().__init__(*args, **kwargs)
         known: dict[str, Any] = self.instance.parameters or {}
         limits = known.get("references") or {}
-        self.initial |= {
+        shown: dict[str, Any] = {
             "inputs": known.get("inputs") or [],
             "references_min": limits.get("min"),
             "references_max": limits.get("max"),
             "rules": rows_of(known.get("parameters") or {}),
             "strict": bool(known.get("strict")),
         }
+        self.initial = {**self.initial, **shown}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
