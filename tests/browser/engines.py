@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from config.foundation.clock import now
-from gateway.models import DataPlaneInstance, PlaneEvent, PlaneTally
+from gateway.models import DataPlaneInstance, PlaneEvent, PlaneTally, RelayInstance
 from gateway.planes.config import config_document
 from gateway.services.planes import create_plane
 from tests.pages.conftest import World
@@ -15,6 +15,8 @@ PAGES = [
     ("plane-new", "root", "/data-planes/new/"),
     ("plane-token", "root", "/data-planes/{plane}/token/"),
     ("plane-revoke", "root", "/data-planes/{plane}/revoke/"),
+    ("explain-past", "sue", "/access/explain/?key=%23{key}&model=gpt-4o&at=2020-01-01T10:00"),
+    ("explain-now", "sue", "/access/explain/?key=%23{key}&model=gpt-4o"),
 ]
 
 
@@ -30,6 +32,12 @@ def planes_of(world: World) -> dict[str, str]:
     )
     for plane, name, ago, fields in rows:
         DataPlaneInstance.objects.create(plane=plane, name=name, seen_at=moment - timedelta(seconds=ago), **fields)
+    relays = (("fra-1.internal-4711", 5, 2, 0), ("hall-2.internal.example.org-4712", 3, 1_234, 725), ("gone-4713", 600, 0, 0))
+    for name, ago, depth, oldest in relays:
+        RelayInstance.objects.create(
+            name=name, started_at=moment - timedelta(hours=5), seen_at=moment - timedelta(seconds=ago), config_version=7,
+            open_calls=3, spool_depth=depth, oldest_unacked_s=oldest, lease_count=4,
+        )  # fmt: skip
     for n, reason in enumerate(("no_reservation", "unknown_field:usage.inputs", "event_changed")):
         PlaneEvent.objects.create(
             plane=busy, source="hall-2.internal.example.org-0", event_id=f"0197c2d4-8e1f-7a3b-9c5d-0123456789a{n}:1",
