@@ -140,7 +140,7 @@ class KeyWatchAdmin(ReadOnlyAdmin):
     view_right = "migrations.view"
     list_display = ("key", "asked_at", "confirmed_by")
     list_select_related = ("key",)
-    search_fields = ("key__name", "=key__tail")
+    search_fields = ("key__name", "key__owner__username")
     ordering = ("-asked_at",)
     fields = ("key", "asked_at", "said")
 

@@ -100,6 +100,10 @@ class Copy:
         groups = self._models[model]["groups"]
         return "*" in groups or any(code in groups for code in row["groups"])
 
+    def rows_of(self, key_id: int) -> list[Row]:
+        """What is known of each secret of a key."""
+        return [self.rows[digest] for digest in sorted(self.by_key.get(key_id, ()))]
+
     def save(self, path: Path) -> None:
         """Keep it for a start without the portal. It holds digests, never a key."""
         fresh = path.with_suffix(".new")

@@ -229,7 +229,7 @@ class Lender:
         rates = {rate["name"]: rate for rate in found["rates"]}
         until = began + _seconds(found["draw_until"], wall) - MARGIN_SECONDS
         loan = Loan(lease_id, key_id, _account(row), found["granted_nano"], until, rates, found["granted_nano"] < wanted)
-        if version != self._copy.version or self._copy.rows.get(row["key_hash"]) is not row:
+        if version != self._copy.version or self._copy.rows.get(row["key_hash"]) != row:
             # Changed while it was on its way.
             self._ending[lease_id] = loan
             return

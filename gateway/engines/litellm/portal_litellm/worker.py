@@ -132,9 +132,12 @@ class Worker:
             while True:
                 page = await self.portal.get("keys", since=self.copy.cursor)
                 assert page is not None
+                told = {row["key_id"] for row in page["rows"]} | set(page["gone"])
+                known = {key_id: self.copy.rows_of(key_id) for key_id in told}
                 self.copy.take_page(page)
                 if self.lender is not None:
-                    changed = {row["key_id"] for row in page["rows"]} | set(page["gone"])
+                    # A key may be told again that is as it was.
+                    changed = {key_id for key_id, rows in known.items() if rows != self.copy.rows_of(key_id)}
                     self.lender.call_back(None if page["is_reset"] else changed)
                 if not page["has_more"]:
                     break
