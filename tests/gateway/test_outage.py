@@ -1,10 +1,8 @@
 """PostgreSQL is stopped as a server and started again: what goes on meanwhile, also through a restart of the relay, and that
 everything settles afterwards."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +15,7 @@ from gateway.relay.replay import read
 from tests.billing.helpers import broken
 from tests.gateway.own_postgres import OwnPostgres, own_postgres
 from tests.gateway.planes import company
-from tests.gateway.servers import Server, running, start_relay, until
+from tests.gateway.servers import Server, running, scratch, start_relay, until
 from tests.gateway.world import World, balance, held
 
 pytestmark = pytest.mark.slow
@@ -39,7 +37,7 @@ class Place:
 
     def __init__(self, upstream: Server) -> None:
         self.upstream = upstream
-        self.state = Path(tempfile.mkdtemp(prefix="gateway-state-"))
+        self.state = scratch("state")
         # The address stays; whether somebody answers there is another matter.
         self._environment = {"RELAY_MONEY": "leases", "RELAY_STATE_DIR": str(self.state), "RELAY_SPOOL_SYNC_MS": "200"}
 
