@@ -42,12 +42,12 @@ from billing.outcome_rules import EVENTS
 from billing.pricing import RuleFigures
 from billing.selectors import desk, prices
 from billing.selectors.outcomes import outcome_rules_for
-from billing.selectors.repeats import fold, repeat_of, repeats_among
+from billing.selectors.repeats import alone, fold, repeat_of, repeats_among
 from billing.services import approvals
 from billing.services.prices import publish_version
 from config.foundation.api import SelectorPagination
 from config.foundation.api_base import PortalViewSet, number_in
-from config.foundation.errors import InvalidInput, NotFound
+from config.foundation.errors import InvalidInput
 from config.foundation.outcomes import Outcome
 
 USER = OpenApiParameter("user_id", int, description="Whose; oneself if left out, others need the right.")
@@ -219,11 +219,8 @@ class CallViewSet(BillingViewSet):
     @extend_schema(responses=RepeatSupportOut)
     @action(detail=True, methods=["get"])
     def repeats(self, request: Request, pk: str) -> Response:
-        """The case a call belongs to: the same call again, by hand or by a client's retry. 404 for one that stands alone."""
-        found = repeat_of(self.actor, pk)
-        if found is None:
-            raise NotFound
-        case, calls = found
+        """The case a call belongs to: the same call again, by hand or by a client's retry; a case of one when it stands alone."""
+        case, calls = repeat_of(self.actor, pk) or alone(selectors.call_detail(self.actor, pk))
         out = CallRowSupportOut if may(self.actor, "calls.search") else CallRowOut
         return Response({**RepeatOut(case).data, "calls": out(calls, many=True).data})
 

@@ -108,6 +108,12 @@ def repeat_of(actor: User, request_id: str | UUID) -> tuple[Repeat, list[Request
     return case, list(calls.select_related("user").defer("attempts").order_by("-started_at", "-id"))
 
 
+def alone(call: RequestLog) -> tuple[Repeat, list[RequestLog]]:
+    """A call that was not made again, as a case of one."""
+    failed, at = int(call.outcome != "ok"), call.started_at
+    return Repeat((call.id,), call.cost_nano, failed, at, at, is_by_figures=call.body_digest is None), [call]
+
+
 def _mark(row: RequestLog) -> Hashable | None:
     """What is equal for the same call again; None for calls that say too little of themselves."""
     if row.key_id is None or not row.asked_model:

@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "POST codes/redeem/": (EVERYBODY, NOBODY),
     "GET calls/": (EVERYBODY, NOBODY),
     "GET calls/{call}/": (PEOPLE, OTHERS),
+    "GET calls/{call}/repeats/": (PEOPLE, OTHERS),
     "POST adjustments/credit-limit/": (MONEY, NOBODY),
     "GET code-batches/": (MONEY, NOBODY),
     "POST code-batches/": (MONEY, NOBODY),
