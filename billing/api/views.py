@@ -219,7 +219,7 @@ class CallViewSet(BillingViewSet):
     @extend_schema(responses=RepeatSupportOut)
     @action(detail=True, methods=["get"])
     def repeats(self, request: Request, pk: str) -> Response:
-        """The case a call belongs to: the same call again, by hand or by a client's retry; a case of one when it stands alone."""
+        """The case a call belongs to: made again, by hand or by a client's retry; a case of one when it stands alone."""
         case, calls = repeat_of(self.actor, pk) or alone(selectors.call_detail(self.actor, pk))
         out = CallRowSupportOut if may(self.actor, "calls.search") else CallRowOut
         return Response({**RepeatOut(case).data, "calls": out(calls, many=True).data})

@@ -115,7 +115,7 @@ def test_R041_programs_read_cases_as_pages_do(alice: User, key: ApiKey, client: 
     assert "user_id" not in whole["calls"][0]
     one = client.get(f"/api/portal/calls/{alone.id}/repeats/").json()
     assert (one["count"], one["request_ids"], [call["id"] for call in one["calls"]]) == (1, [str(alone.id)], [str(alone.id)])
-    assert client.get("/api/portal/calls/?fold=x").status_code == 400
+    assert client.get("/api/portal/calls/?fold=x").status_code == 422
     client.force_login(create_person(actor=None, username="sue", role=Role.SUPPORT), backend=BACKEND)
     assert client.get(f"/api/portal/calls/{same[0].id}/repeats/").json()["calls"][0]["username"] == "alice"
     client.force_login(create_person(actor=None, username="mallory"), backend=BACKEND)
