@@ -135,6 +135,9 @@ def _split(text: str) -> list[str]:
 class RuleRowsWidget(forms.Widget):
     """A table with a row for each parameter, and some empty ones."""
 
+    class Media:
+        css = {"all": ["css/rule_rows.css"]}  # noqa: RUF012
+
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         rows: list[Row] = list(value or [])
         blank: Row = dict.fromkeys(TEXTS, "") | dict.fromkeys(FLAGS, False)

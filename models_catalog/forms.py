@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -198,7 +199,7 @@ class TargetForm(CapitalLabels, forms.ModelForm):
     inputs = forms.MultipleChoiceField(
         label=_("may be led by"),
         required=False,
-        choices=[("text", _("text")), ("image", _("pictures"))],
+        choices=[("text", pgettext_lazy("what leads a request", "text")), ("image", _("pictures"))],
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Nothing ticked: both."),
     )
