@@ -2159,8 +2159,10 @@ BEGIN
             'created_at', extract(epoch FROM NEW.finished_at)::bigint,
             'data', jsonb_build_object('id', public_id, 'status', NEW.state, 'model', NEW.asked_model,
                 'cost_usd', trim_scale(NEW.cost_nano / 1000000000::numeric)::text, 'progress', NEW.progress,
-                'seconds', trim_scale(NEW.delivered_ms / 1000::numeric)::text, 'size', NEW.delivered_size,
-                'error', CASE WHEN NEW.state = 'failed' THEN jsonb_build_object('code', NEW.failure_code,
+                'size', NEW.delivered_size)
+                || CASE NEW.kind WHEN 'image' THEN jsonb_build_object('count', NEW.item_count)
+                    ELSE jsonb_build_object('seconds', trim_scale(NEW.delivered_ms / 1000::numeric)::text) END
+                || jsonb_build_object('error', CASE WHEN NEW.state = 'failed' THEN jsonb_build_object('code', NEW.failure_code,
                     'message', NEW.failure_reason) END))::text,
         'queued', 0, clock_timestamp(), clock_timestamp()
     FROM billing_hookendpoint e
@@ -3809,7 +3811,10 @@ CREATE TABLE public.gateway_relayinstance (
     started_at timestamp with time zone NOT NULL,
     seen_at timestamp with time zone NOT NULL,
     config_version bigint NOT NULL,
-    open_calls integer NOT NULL
+    open_calls integer NOT NULL,
+    spool_depth bigint DEFAULT 0 NOT NULL,
+    oldest_unacked_s bigint DEFAULT 0 NOT NULL,
+    lease_count integer DEFAULT 0 NOT NULL
 );
 CREATE TABLE public.gateway_tasktemplate (
     id bigint NOT NULL,
@@ -4468,7 +4473,7 @@ INSERT INTO public.billing_outcomerule VALUES (5, 'client_gone_before_output', '
 INSERT INTO public.billing_outcomerule VALUES (6, 'failed_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (7, 'timeout_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (8, 'refused', 'nothing', 'nothing', 1);
-INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 19:08:37.074802+00', 'system', '');
+INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 19:21:46.073992+00', 'system', '');
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0002_remove_content_type_name', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now());
@@ -4568,6 +4573,8 @@ INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '00
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0016_key_changes', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0017_trial_lists', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0018_notify_use_profiles', now());
+INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0019_relay_spool', now());
+INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0020_picture_callbacks', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('mfa', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('mfa', '0002_authenticator_timestamps', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('mfa', '0003_authenticator_type_uniq', now());
@@ -5422,7 +5429,7 @@ CREATE TRIGGER gateway_key_changed AFTER UPDATE ON public.keys_useprofile FOR EA
 CREATE TRIGGER gateway_key_profile_changed AFTER UPDATE ON public.keys_apikey FOR EACH ROW WHEN ((old.profile_id IS DISTINCT FROM new.profile_id)) EXECUTE FUNCTION public.gateway_key_changed();
 CREATE TRIGGER gateway_profile_limit_changed AFTER INSERT OR DELETE OR UPDATE ON public.keys_calllimit FOR EACH ROW EXECUTE FUNCTION public.gateway_profile_limit_changed();
 CREATE TRIGGER gateway_task_logged AFTER INSERT ON public.billing_requestlog FOR EACH ROW WHEN ((((new.origin)::text = 'relay'::text) AND ((new.route)::text = 'new'::text) AND (((new.endpoint)::text ~~ '/v1/images/%'::text) OR ((new.endpoint)::text = '/v1/videos'::text)))) EXECUTE FUNCTION public.gateway_task_logged();
-CREATE TRIGGER gateway_task_tell AFTER UPDATE OF state ON public.gateway_mediatask FOR EACH ROW WHEN ((((new.kind)::text = 'video'::text) AND ((new.state)::text = ANY ((ARRAY['completed'::character varying, 'failed'::character varying])::text[])) AND ((old.state)::text IS DISTINCT FROM (new.state)::text))) EXECUTE FUNCTION public.gateway_task_tell();
+CREATE TRIGGER gateway_task_tell AFTER UPDATE OF state ON public.gateway_mediatask FOR EACH ROW WHEN (((((new.kind)::text = 'video'::text) OR ((new.callback_url)::text <> ''::text)) AND ((new.state)::text = ANY ((ARRAY['completed'::character varying, 'failed'::character varying])::text[])) AND ((old.state)::text IS DISTINCT FROM (new.state)::text))) EXECUTE FUNCTION public.gateway_task_tell();
 CREATE TRIGGER group_multiplier_frozen BEFORE INSERT OR DELETE OR UPDATE ON public.billing_groupmultiplier FOR EACH ROW EXECUTE FUNCTION public.billing_guard_version_part();
 CREATE TRIGGER hold_closes_once BEFORE UPDATE OF state, settled_nano ON public.billing_hold FOR EACH ROW WHEN (((old.state)::text <> 'open'::text)) EXECUTE FUNCTION public.billing_guard_closed_hold();
 CREATE TRIGGER hold_keeps_terms BEFORE UPDATE OF id, amount_nano, account_ids, part_amounts, user_id, group_id, key_id ON public.billing_hold FOR EACH ROW EXECUTE FUNCTION public.billing_guard_hold_terms();
