@@ -27,6 +27,7 @@ COUNTED = timedelta(hours=24)
 REASONS: dict[str, str | Promise] = {
     "timeout": _("Its provider does not answer in time."),
     "connect_timeout": _("Its provider cannot be reached."),
+    "ConnectFailed": _("Its provider cannot be reached."),
     "ClientConnectorError": _("Its provider cannot be reached."),
     "unavailable": _("Its provider says that it cannot serve the model at the moment."),
     "credential": _("Its provider does not accept our access. The operators know."),

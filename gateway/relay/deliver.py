@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-import aiohttp
 import orjson
 
 from config.foundation.outcomes import Outcome
@@ -18,6 +17,7 @@ from gateway.relay.options import options
 from gateway.relay.readers import reader_for
 from gateway.relay.sse import StreamReader
 from gateway.relay.upstream import AttemptFailed, bad_answer, client_wants_usage, failure_of, open_attempt, since_now
+from gateway.relay.wires import Reply
 
 if TYPE_CHECKING:
     from gateway.relay.runtime import Runtime
@@ -40,27 +40,27 @@ def way_of(call: Call) -> Way:
 async def whole(runtime: "Runtime", call: Call, exchange: Exchange, candidate: Candidate, seconds: int) -> None:
     """An answer that is read to its end before it goes out."""
     since = since_now()
-    response = await open_attempt(runtime.session, call, candidate, seconds, since)
+    reply = await open_attempt(runtime.wires, call, candidate, seconds, since)
     try:
-        raw = await response.read()
+        raw = await reply.read()
         answer = read_answer(call.spec.kind, raw)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except OSError as error:
         failed = failure_of(error, call)
-        call.note(candidate, response.status, since, failed.error)
+        call.note(candidate, reply.status, since, failed.error)
         raise failed from None
     except NoAnswer as wrong:
         failed = bad_answer(call, str(wrong))
-        call.note(candidate, response.status, since, failed.error)
+        call.note(candidate, reply.status, since, failed.error)
         raise failed from None
     finally:
-        response.release()
+        reply.release()
     call.note(candidate, 200, since)
     call.served_model = answer.model or candidate.upstream_name
     # Settled before the answer goes out: whatever the client does with it, it was made.
     _settle_whole(runtime, call, answer)
     if not options().shows_served:
         raw = renamed(raw, call.decision.asked_model)
-    await exchange.reply(200, raw, JSON if call.spec.kind != "transcript" else _content_type(response))
+    await exchange.reply(200, raw, JSON if call.spec.kind != "transcript" else _content_type(reply))
 
 
 def renamed(answer: bytes, name: str) -> bytes:
@@ -82,7 +82,7 @@ def _settle_whole(runtime: "Runtime", call: Call, answer: Answer) -> None:
 async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: Candidate, seconds: int) -> None:
     """A stream of events, passed on as it comes."""
     since = since_now()
-    response = await open_attempt(runtime.session, call, candidate, seconds, since)
+    reply = await open_attempt(runtime.wires, call, candidate, seconds, since)
     reader = reader_for(call.spec, strip_usage=call.spec.asks_usage and not client_wants_usage(call))
     shown_as = "" if options().shows_served else call.decision.asked_model
     error: BaseException | None = None
@@ -92,11 +92,10 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
         _settle_stream(runtime, call, candidate, reader, Outcome.OK, "")
 
     try:
-        await _pump(response, reader, call, exchange, shown_as, settle_ok)
-    except (aiohttp.ClientError, TimeoutError, OSError) as broken:
+        await _pump(reply, reader, call, exchange, shown_as, settle_ok)
+    except OSError as broken:
         error = broken
     except asyncio.CancelledError:
-        response.close()
         code = "client_gone" if exchange.is_gone else RELAY_STOPPED
         if call.is_settled:
             if exchange.is_gone:
@@ -110,8 +109,7 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
             return
         raise
     finally:
-        if not response.closed:
-            response.release()
+        reply.release()
     if not reader.has_output and (error or not reader.is_complete):
         failed = failure_of(error, call) if error else bad_answer(call, "no_output")
         call.note(candidate, 200, since, failed.error)
@@ -133,7 +131,7 @@ async def stream(runtime: "Runtime", call: Call, exchange: Exchange, candidate: 
 
 
 async def _pump(
-    response: aiohttp.ClientResponse,
+    reply: Reply,
     reader: StreamReader,
     call: Call,
     exchange: Exchange,
@@ -144,7 +142,7 @@ async def _pump(
 
     The last event of a whole answer goes out only after the call is settled: who has all of an answer has been charged."""
     waiting = b""
-    async for data in response.content.iter_any():
+    async for data in reply:
         part = reader.feed(data)
         if shown_as:
             part = renamed(part, shown_as)
@@ -196,23 +194,22 @@ async def _give_up(runtime: "Runtime", call: Call, exchange: Exchange, failed: A
 async def sound(runtime: "Runtime", call: Call, exchange: Exchange, candidate: Candidate, seconds: int) -> None:
     """Speech, passed on as it comes. It is paid by the text that was read, so from its first byte on it costs all of it."""
     since = since_now()
-    response = await open_attempt(runtime.session, call, candidate, seconds, since)
+    reply = await open_attempt(runtime.wires, call, candidate, seconds, since)
     call.served_model = candidate.upstream_name
     outcome, code, error = Outcome.OK, "", ""
     try:
-        async for part in response.content.iter_any():
+        async for part in reply:
             if not exchange.is_started:
                 call.mark_first_token()
-                await exchange.start(200, _content_type(response))
+                await exchange.start(200, _content_type(reply))
             await exchange.write(part)
-    except (aiohttp.ClientError, TimeoutError, OSError) as broken:
+    except OSError as broken:
         failed = failure_of(broken, call)
         if not exchange.is_started:
             call.note(candidate, 200, since, failed.error)
             raise failed from None
         outcome, code, error = denials.CUT_STREAM.outcome, denials.CUT_STREAM.code, failed.error
     except asyncio.CancelledError:
-        response.close()
         code = "client_gone" if exchange.is_gone else RELAY_STOPPED
         call.note(candidate, 200, since, code)
         if not exchange.is_started:
@@ -222,7 +219,7 @@ async def sound(runtime: "Runtime", call: Call, exchange: Exchange, candidate: C
             return
         raise
     finally:
-        response.release()
+        reply.release()
     if not exchange.is_started:
         failed = bad_answer(call, "no_output")
         call.note(candidate, 200, since, failed.error)
@@ -234,5 +231,5 @@ async def sound(runtime: "Runtime", call: Call, exchange: Exchange, candidate: C
         await exchange.write(b"", more=False)
 
 
-def _content_type(response: aiohttp.ClientResponse) -> bytes:
-    return response.headers.get("Content-Type", "application/octet-stream").encode("latin-1", "replace")
+def _content_type(reply: Reply) -> bytes:
+    return reply.headers.get(b"content-type", b"application/octet-stream")

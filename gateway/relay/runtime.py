@@ -33,6 +33,7 @@ from gateway.relay.replay import left_behind, replay
 from gateway.relay.sightings import Sightings
 from gateway.relay.spool import Spool, stem_for
 from gateway.relay.task_store import TaskStore
+from gateway.relay.wires import Wires
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ LAST_USE_SECONDS = 5.0
 REPLAY_SECONDS = 10.0
 TIDY_SECONDS = 1.0
 KEYS_SECONDS = 5.0
+WIRES_SECONDS = 15.0
 HEALTH_SECONDS = 2.0
 HEALTH_AGAIN_SECONDS = 15.0
 # A graceful stop waits this long for calls to end, and then that long for their ends to be written.
@@ -74,6 +76,7 @@ FAREWELL_SQL = "DELETE FROM gateway_relayinstance WHERE name = %s"
 class Runtime:
     """Started once, stopped once; between the two it serves calls."""
 
+    wires: Wires
     session: aiohttp.ClientSession
     old_session: aiohttp.ClientSession
 
@@ -100,7 +103,9 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        # Two sessions: the old entry's answers go through as they are, compressed or not.
+        # Charged calls have a client of their own. Two sessions for the rest: videos, and the old entry, whose answers go
+        # through as they are, compressed or not.
+        self.wires = Wires()
         self.session = aiohttp.ClientSession(connector=_connector(), cookie_jar=aiohttp.DummyCookieJar())
         self.old_session = aiohttp.ClientSession(
             connector=_connector(), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
@@ -120,6 +125,7 @@ class Runtime:
         self.config.start()
         self._tasks += [
             asyncio.create_task(self._every(HEARTBEAT_SECONDS, self._heartbeat)),
+            asyncio.create_task(self._every(WIRES_SECONDS, self.wires.tidy)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.last_use.tell)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.sightings.tell)),
             asyncio.create_task(self._every(LAST_USE_SECONDS, self.features.tell)),
@@ -159,6 +165,7 @@ class Runtime:
         await self.config.stop()
         await self.keys.stop()
         await self.reservations.stop()
+        self.wires.close()
         await self.session.close()
         await self.old_session.close()
 

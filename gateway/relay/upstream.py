@@ -1,6 +1,5 @@
 """Attempts at upstreams: what is sent, what may be tried again, and when a call counts as failed."""
 
-import asyncio
 import random
 import re
 import time
@@ -19,9 +18,12 @@ from config.foundation.redaction import mask
 from gateway.contract import denials
 from gateway.contract.types import Candidate, Denial, UpstreamView
 from gateway.relay.call import Call
+from gateway.relay.wires import ConnectFailed, ConnectTimedOut, Place, Reply, Wires
 
 MOST_ATTEMPTS = 4
 CONNECT_SECONDS = 10
+# Statuses with which an upstream says that the request is wrong.
+WRONG_REQUEST = frozenset({400, 413, 415, 422})
 # An error body longer than this tells a client nothing.
 MOST_ERROR_BYTES = 64 * 1024
 # Addresses and host names: an upstream's own words must not say where they come from.
@@ -95,12 +97,15 @@ def url_of(base_url: str, endpoint: str) -> URL:
 
 def headers_for(call: Call, upstream: UpstreamView) -> CIMultiDictProxy[str]:
     """Only these headers reach an upstream: none of the client's that could hold a key of a person."""
-    passed = tuple(
+    return _headers(upstream.credential, call.spec.protocol, _passed(call))
+
+
+def _passed(call: Call) -> tuple[tuple[str, str], ...]:
+    return tuple(
         (name.decode(), value)
         for name, default in PASSED_HEADERS[call.spec.protocol]
         if (value := call.headers.get(name, b"").decode("latin-1")[:500] or default)
     )
-    return _headers(upstream.credential, call.spec.protocol, passed)
 
 
 @lru_cache(maxsize=1024)
@@ -123,52 +128,72 @@ def form_headers(call: Call, candidate: Candidate) -> CIMultiDict[str]:
     return headers
 
 
+@lru_cache(maxsize=1024)
+def _head(
+    base_url: str, endpoint: str, credential: str, protocol: str, passed: tuple[tuple[str, str], ...]
+) -> tuple[Place, bytes]:
+    """Where a call goes and the head of its request as far as it is the same for every call."""
+    url = url_of(base_url, endpoint)
+    return _place(url), _rendered(url, _headers(credential, protocol, passed))
+
+
+def _place(url: URL) -> Place:
+    return Place(url.raw_host or "", url.port or 80, url.scheme == "https")
+
+
+def _rendered(url: URL, headers: Mapping[str, str]) -> bytes:
+    """A request's first line and headers, without the empty line behind them; raises ValueError for what would be two."""
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}", "Accept: */*"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if any(mark in line for line in lines for mark in "\r\n\0"):
+        raise ValueError("a header must be one line")
+    return "\r\n".join(lines).encode("latin-1")
+
+
 @lru_cache(maxsize=64)
 def timeout_of(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
 
 
-async def open_attempt(
-    session: aiohttp.ClientSession, call: Call, candidate: Candidate, seconds: int, since: float
-) -> aiohttp.ClientResponse:
-    """Send the call; a response with status 200 comes back. Raises AttemptFailed, which is noted on the call."""
+async def open_attempt(wires: Wires, call: Call, candidate: Candidate, seconds: int, since: float) -> Reply:
+    """Send the call; a reply with status 200 comes back. Raises AttemptFailed, which is noted on the call."""
     upstream = candidate.upstream
     payload: bytes | AsyncIterator[bytes]
-    headers: Mapping[str, str]
-    if call.form is None:
-        payload, headers = payload_for(call, candidate), headers_for(call, upstream)
-    else:
-        payload, headers = call.form.with_model(candidate.upstream_name), form_headers(call, candidate)
     try:
-        response = await session.post(
-            url_of(upstream.base_url, call.endpoint),
-            data=payload,
-            headers=headers,
-            timeout=timeout_of(min(upstream.timeout_seconds, seconds)),
-            allow_redirects=False,
-        )
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        if call.form is None:
+            payload = payload_for(call, candidate)
+            place, head = _head(upstream.base_url, call.endpoint, upstream.credential, call.spec.protocol, _passed(call))
+            head += b"\r\nContent-Length: %d\r\n\r\n" % len(payload)
+        else:
+            url = url_of(upstream.base_url, call.endpoint)
+            payload = call.form.with_model(candidate.upstream_name)
+            place, head = _place(url), _rendered(url, form_headers(call, candidate)) + b"\r\n\r\n"
+        reply = await wires.post(place, head, payload, min(upstream.timeout_seconds, seconds))
+    except (OSError, ValueError) as error:
         failed = failure_of(error, call)
         call.note(candidate, 0, since, failed.error)
         raise failed from None
-    if response.status == 200:
-        return response
+    if reply.status == 200:
+        return reply
     try:
-        failed = await refusal_of(response, call)
+        raw = await reply.read(MOST_ERROR_BYTES) if reply.status in WRONG_REQUEST else b""
+    except OSError:
+        raw = b""
     finally:
-        response.release()
-    call.note(candidate, response.status, since, failed.error)
+        reply.release()
+    failed = refusal_of(call, reply.status, reply.headers.get(b"retry-after", b""), raw)
+    call.note(candidate, reply.status, since, failed.error)
     raise failed
 
 
 def failure_of(error: BaseException, call: Call) -> AttemptFailed:
     """What a broken connection or a time-out means for the call."""
-    if isinstance(error, asyncio.TimeoutError):
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return AttemptFailed(denials.UPSTREAM_ERROR, True, error="connect_timeout")
+    if isinstance(error, aiohttp.ConnectionTimeoutError | ConnectTimedOut):
+        return AttemptFailed(denials.UPSTREAM_ERROR, True, error="connect_timeout")
+    if isinstance(error, TimeoutError):
         return AttemptFailed(denials.UPSTREAM_TIMEOUT, False, error="timeout", falls_back=not call.spec.is_create)
     # Once it was sent, nobody knows whether a work was made: a second one is not asked for.
-    was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+    was_sent = not isinstance(error, aiohttp.ClientConnectorError | ConnectFailed)
     return AttemptFailed(denials.UPSTREAM_ERROR, not (call.spec.is_create and was_sent), error=type(error).__name__)
 
 
@@ -177,17 +202,14 @@ def bad_answer(call: Call, error: str, status: int = 200) -> AttemptFailed:
     return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, error)
 
 
-async def refusal_of(response: aiohttp.ClientResponse, call: Call, raw: bytes | None = None) -> AttemptFailed:
-    """What a status other than 200 means for the call; ``raw`` is its body where that was read already."""
-    status = response.status
+def refusal_of(call: Call, status: int, retry_after: bytes, raw: bytes) -> AttemptFailed:
+    """What a status other than 200 means for the call; ``raw`` is what the upstream says about a wrong request."""
     asked = call.decision.asked_model
-    if status in {400, 413, 415, 422}:
-        return await _wrong_request(response, raw)
+    if status in WRONG_REQUEST:
+        return _wrong_request(status, raw)
     if status == 429:
-        after = response.headers.get("Retry-After", "")
-        return AttemptFailed(
-            denials.upstream_busy(asked), True, status, "rate_limited", retry_after=after.encode() if after.isdigit() else b""
-        )
+        after = retry_after if retry_after.isdigit() else b""
+        return AttemptFailed(denials.upstream_busy(asked), True, status, "rate_limited", retry_after=after)
     if status in {404, 503, 529}:
         return AttemptFailed(denials.model_unavailable(asked), not call.spec.is_create or status == 404, status, "unavailable")
     if status in {408, 504, 524}:
@@ -197,21 +219,20 @@ async def refusal_of(response: aiohttp.ClientResponse, call: Call, raw: bytes | 
     return AttemptFailed(denials.UPSTREAM_ERROR, not call.spec.is_create, status, "status")
 
 
-async def _wrong_request(response: aiohttp.ClientResponse, raw: bytes | None) -> AttemptFailed:
+def _wrong_request(status: int, raw: bytes) -> AttemptFailed:
     """The upstream finds the request wrong: its own words help the client, without anything that looks like a secret."""
     message, code, param = "", "invalid_request", None
     try:
-        found = raw if raw is not None else await response.content.read(MOST_ERROR_BYTES)
-        error = orjson.loads(found or b"{}").get("error")
-    except (orjson.JSONDecodeError, AttributeError, aiohttp.ClientError, TimeoutError):
+        error = orjson.loads(raw or b"{}").get("error")
+    except (orjson.JSONDecodeError, AttributeError):
         error = None
     if isinstance(error, dict):
         message = _text(error.get("message"), 2000)
         code = _text(error.get("code"), 64) or code
         param = _text(error.get("param"), 200) or None
-    outcome = Outcome.UNSUPPORTED_INPUT if response.status == 415 else Outcome.CLIENT_ERROR
-    denial = denials.refused_by_provider(outcome, response.status, code, message)
-    return AttemptFailed(denial, False, response.status, "refused", param)
+    outcome = Outcome.UNSUPPORTED_INPUT if status == 415 else Outcome.CLIENT_ERROR
+    denial = denials.refused_by_provider(outcome, status, code, message)
+    return AttemptFailed(denial, False, status, "refused", param)
 
 
 def _text(value: Any, most: int) -> str:

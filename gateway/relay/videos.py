@@ -174,7 +174,7 @@ async def _send(runtime: "Runtime", call: Call, candidate: Candidate) -> dict[st
         call.note(candidate, status, since, "status")
         return {**columns, **_doubt(f"create answered {status}")}
     if not 200 <= status < 300:
-        failed = await refusal_of(response, call, raw)
+        failed = refusal_of(call, status, response.headers.get("Retry-After", "").encode(), raw)
         call.note(candidate, status, since, failed.error)
         raise failed
     seen = read_video(200, raw)
