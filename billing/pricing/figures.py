@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 PORTAL = "portal"
 ONE_API = "one_api"
@@ -98,8 +98,7 @@ class RuleFigures:
     rounding_step_nano: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One step of the sum that a person can redo: ``count`` x ``price`` (per ``per``) = ``amount``, in ``unit``."""
 
     name: str

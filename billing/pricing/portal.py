@@ -54,7 +54,7 @@ def quote(rule: RuleFigures, multiplier: Decimal, usage: Usage) -> Quote:
         Line(
             name,
             _decimal(count, count_places) if count_places else str(count),
-            _decimal(price, NANO_PLACES),
+            _price(price),
             per,
             _decimal(amount, AMOUNT_PLACES),
             "USD",
@@ -167,6 +167,12 @@ def _factor(multiplier: Decimal) -> tuple[int, int, str]:
     if exponent > 0:
         mantissa, exponent = mantissa * 10**exponent, 0
     return mantissa, -exponent, plain(multiplier)
+
+
+@lru_cache(maxsize=4096)
+def _price(nano: int) -> str:
+    """A price as people write it: there are few, and every call has some."""
+    return _decimal(nano, NANO_PLACES)
 
 
 def _decimal(scaled: int, places: int) -> str:

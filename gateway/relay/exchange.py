@@ -64,27 +64,40 @@ class Exchange:
 
     async def body(self, limit: int) -> bytes:
         """The whole body; raises BodyTooLarge beyond ``limit`` bytes and ClientGone."""
-        parts = [part async for part in self.parts(limit)]
+        parts = []
+        self._check_declared(limit)
+        size, more = 0, True
+        while more:
+            part, more = await self._part()
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge
+            parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def parts(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes in; raises as ``body`` does."""
+        self._check_declared(limit)
+        size, more = 0, True
+        while more:
+            part, more = await self._part()
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge
+            if part:
+                yield part
+
+    def _check_declared(self, limit: int) -> None:
         declared = self.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge
-        size = 0
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            part = message.get("body", b"")
-            if part:
-                size += len(part)
-                if size > limit:
-                    raise BodyTooLarge
-                yield part
-            if not message.get("more_body", False):
-                return
+
+    async def _part(self) -> tuple[bytes, bool]:
+        """What the client sent next, and whether more is to come."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        return message.get("body", b""), message.get("more_body", False)
 
     def watch(self, task: asyncio.Task[Any] | None = None) -> None:
         """From now on ``task``, the running one unless said, is cancelled when the client hangs up. Call it once the body is

@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import orjson
@@ -93,7 +94,7 @@ class Runtime:
         self.features = Features()
         self.tasks = TaskStore()
         self.reservations: Batcher[ReserveRequest, ReserveResult] = Batcher(_reserve, lines=3, most=200)
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[Any]] = set()
         self.limits = Limiter(self.name)
         self.confirmations = Confirmations(self.name, self.keys, self._version)
         self.health = Health(failures=options().breaker_failures, seconds=options().breaker_seconds)
@@ -174,18 +175,9 @@ class Runtime:
         """Calls being served now."""
         return len(self._open)
 
-    @contextlib.contextmanager
-    def serving(self, exchange: Exchange) -> Iterator[None]:
+    def serving(self, exchange: Exchange) -> "Serving":
         """While inside, the running task is an open call: it is cancelled when its client goes away or the relay stops."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        exchange.watch()
-        try:
-            yield
-        finally:
-            exchange.unwatch()
-            self._open.discard(task)
+        return Serving(self._open, exchange)
 
     def end(self, call: Call, event: CallEvent) -> None:
         """Take the one end of a call; a second one is not looked at."""
@@ -258,6 +250,25 @@ class Runtime:
             except Exception as error:
                 logger.error("A regular task of the relay failed: %s", type(error).__name__)
             await asyncio.sleep(seconds)
+
+
+class Serving:
+    """One open call; see ``Runtime.serving``."""
+
+    __slots__ = ("_exchange", "_open", "_task")
+
+    def __init__(self, calls: set[asyncio.Task[Any]], exchange: Exchange) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open, self._exchange, self._task = calls, exchange, task
+
+    def __enter__(self) -> None:
+        self._open.add(self._task)
+        self._exchange.watch(self._task)
+
+    def __exit__(self, *_error: object) -> None:
+        self._exchange.unwatch()
+        self._open.discard(self._task)
 
 
 def _connector() -> aiohttp.TCPConnector:

@@ -4,6 +4,7 @@ A relay that is killed loses the counts of the last seconds. They tell who still
 """
 
 import time
+from functools import lru_cache
 
 import psycopg
 
@@ -40,7 +41,7 @@ class Sightings:
     def note(self, key_id: int, route: str, exchange: Exchange) -> None:
         at = time.time()
         place = (
-            time.strftime("%Y-%m-%d", time.gmtime(at)),
+            _day(int(at) // 86_400),
             key_id,
             _host(exchange.headers.get(b"host", b"")),
             route,
@@ -70,6 +71,13 @@ class Sightings:
         await self._line.close()
 
 
+@lru_cache(maxsize=8)
+def _day(number: int) -> str:
+    """The UTC day that many days after the first of 1970."""
+    return time.strftime("%Y-%m-%d", time.gmtime(number * 86_400))
+
+
+@lru_cache(maxsize=1024)
 def _host(header: bytes) -> str:
     """The host as the register has it: lower case, without a usual port."""
     text = header.decode("latin-1").strip().lower()[:260].rstrip(".")
