@@ -112,7 +112,7 @@ class Wires:
         loop = asyncio.get_running_loop()
         tls: dict[str, Any] = {}
         if place.is_tls:
-            self._tls = self._tls or ssl.create_default_context()
+            self._tls = self._tls or _tls_context()
             tls = {"ssl": self._tls, "server_hostname": place.host}
         try:
             async with asyncio.timeout(seconds):
@@ -122,6 +122,12 @@ class Wires:
         except (OSError, ValueError) as error:
             raise ConnectFailed(type(error).__name__) from None
         return wire
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class Wire(asyncio.Protocol):
@@ -145,6 +151,10 @@ class Wire(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def _has_sent_all(self) -> bool:
+        return self._transport is not None and not self._transport.get_write_buffer_size()
+
     def begin(self, loop: asyncio.AbstractEventLoop, deadline: float) -> "Reply":
         self._head_bytes, self._may_keep = 0, False
         self._reply = Reply(self, loop, deadline)
@@ -167,7 +177,7 @@ class Wire(asyncio.Protocol):
         if self._reply is not reply:
             return
         self._reply = None
-        if self._may_keep and reply.is_whole and reply.is_sent and self.is_open:
+        if self._may_keep and reply.is_whole and reply.is_sent and self._has_sent_all and self.is_open:
             self.resume()
             self.idle_since = asyncio.get_running_loop().time()
             self._wires.keep(self)

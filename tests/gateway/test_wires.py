@@ -301,6 +301,27 @@ def test_a_body_in_parts_and_one_that_is_refused_early() -> None:
     assert given < size
 
 
+def test_a_connection_with_half_a_request_on_it_is_not_kept() -> None:
+    size = 16 * 1024 * 1024
+    head = b"POST /v1/x HTTP/1.1\r\nHost: upstream\r\nContent-Length: %d\r\n\r\n" % size
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.sleep(5)
+
+    async def act() -> None:
+        async with upstream(talk) as (speaker, wires, place):
+            reply = await wires.post(place, head, b"x" * size, 5)
+            assert await reply.read() == b"ok"
+            reply.release()
+            assert await whole(wires, place) == b"ok"
+            assert speaker.connections == 2
+
+    uvloop.run(act())
+
+
 def test_an_answer_that_comes_packed_is_unpacked() -> None:
     packed = gzip.compress(b"as it was")
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
