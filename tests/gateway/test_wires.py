@@ -222,7 +222,7 @@ def test_one_deadline_for_head_and_body() -> None:
     async def act(*parts: bytes) -> None:
         async with upstream(says(*parts)) as (speaker, wires, place):
             with pytest.raises(TimeoutError):
-                await whole(wires, place, 0.1)
+                await whole(wires, place, 0.5)
             await speaker.ended.wait()
 
     uvloop.run(act())
@@ -256,7 +256,8 @@ def test_giving_up_in_the_middle_closes_the_connection() -> None:
             await speaker.ended.wait()
         async with upstream(says()) as (speaker, wires, place):
             task = asyncio.create_task(ask(wires, place))
-            await asyncio.sleep(0.05)
+            while not speaker.connections:
+                await asyncio.sleep(0.01)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
