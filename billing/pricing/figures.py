@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 PORTAL = "portal"
 ONE_API = "one_api"
@@ -98,7 +98,8 @@ class RuleFigures:
     rounding_step_nano: int = 1
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Line:
     """One step of the sum that a person can redo: ``count`` x ``price`` (per ``per``) = ``amount``, in ``unit``."""
 
     name: str
