@@ -23,8 +23,7 @@ from gateway.relay.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-# A statement costs as much as several ends: those of this time are written together.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.02
 MOST_AT_ONCE = 300
 # With more than this waiting no further call is admitted: what is served must be written.
 MOST_WAITING = 20_000
