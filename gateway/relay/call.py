@@ -24,7 +24,7 @@ from gateway.relay.forms import Form
 from gateway.relay.health import Health
 from gateway.relay.loan import Loan
 from gateway.relay.options import options
-from gateway.relay.pricing import usage_of_call
+from gateway.relay.used import usage_of_call
 
 # The relay itself was stopped, and cut the call off.
 RELAY_STOPPED = "relay_stopped"

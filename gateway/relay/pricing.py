@@ -9,11 +9,10 @@ from gateway.contract.tasks import asked_length, asked_size, video_hold
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
 from gateway.relay.answers import Answer
+from gateway.relay.used import read_params, usage_of_call
 
 if TYPE_CHECKING:
     from gateway.relay.call import Call
-
-__all__ = ["NotPriced", "hold_amount", "token_estimate", "usage_of_call"]
 
 # Estimates are asked for round token counts, so that calls of like size share one calculation.
 _estimates: dict[tuple[Any, ...], int] = {}
@@ -37,7 +36,7 @@ def hold_amount(call: "Call", price: Price | None = None) -> int:
     output = output_estimate(body, model.max_output_tokens, has_output=call.spec.writes)
     if call.counts_units:
         return _hold_for_units(call, price, wanted, output)
-    params = _params(decision, body)
+    params = read_params(decision, body)
     key = (price.version_id, price.model_name, price.multiplier, wanted, output)
     amount = _estimates.get(key) if params is None else None
     if amount is None:
@@ -76,30 +75,6 @@ def _hold_for_video(call: "Call", price: Price) -> int:
         raise NotPriced from error
 
 
-def usage_of_call(decision: Decision, tokens: Tokens, body: Body) -> Usage:
-    """What a call used, as prices read it."""
-    beside = tokens.cached + tokens.cache_write if tokens.is_anthropic else 0
-    return Usage(
-        input=tokens.input - beside,
-        cached=tokens.cached,
-        cache_write=tokens.cache_write,
-        output=tokens.output,
-        reasoning=tokens.reasoning,
-        images=tokens.images,
-        cache_write_1h=tokens.cache_write_1h,
-        image_input=tokens.image_input,
-        image_output=tokens.image_output,
-        audio_input=tokens.audio_input,
-        audio_output=tokens.audio_output,
-        input_excludes_cache=tokens.is_anthropic,
-        size=tokens.size,
-        quality=tokens.quality,
-        audio_ms=tokens.audio_ms,
-        characters=tokens.characters,
-        params=_params(decision, body) or {},
-    )
-
-
 def token_estimate(decision: Decision, body: Body, size: int, *, has_output: bool) -> int:
     """Tokens the call may use, input and output together, as they are counted against a limit before the answer is there."""
     assert decision.model is not None
@@ -110,11 +85,3 @@ def round_up(tokens: int) -> int:
     """The next number with at most four leading binary digits: at most an eighth more."""
     step = 1 << max(0, tokens.bit_length() - 4)
     return -(-tokens // step) * step
-
-
-def _params(decision: Decision, body: Body) -> Body | None:
-    """Request fields that a tiered price may read; None for prices that read none."""
-    assert decision.price is not None
-    if decision.price.rule.basis != "expression":
-        return None
-    return {name: value for name, value in body.items() if isinstance(value, str | int | float | bool) and name != "prompt"}
