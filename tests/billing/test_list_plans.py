@@ -17,6 +17,7 @@ from accounts.models import Role, User
 from accounts.selectors import audit_for, audit_of, mails_for, people_for
 from billing.selectors import CallFilters, calls_for, ledger_lines
 from billing.selectors.alerts import AlertFilters, alerts_for
+from billing.selectors.mixed_keys import mixed_keys
 from billing.selectors.payments import incoming_for, payments_for, refunds_for
 from billing.selectors.reconcile import desk_items_for, differences_for
 from billing.selectors.statements import issued_statements
@@ -50,6 +51,7 @@ LISTS: dict[str, tuple[str, Read]] = {
     "ledger": ("billing_ledgerentry", lambda _staff, user: ledger_lines(user, user)),
     "ledger, older": ("billing_ledgerentry", lambda _staff, user: ledger_lines(user, user, before=10**9)),
     "ledger without calls": ("billing_ledgerentry", lambda _staff, user: ledger_lines(user, user, without_calls=True)),
+    "keys nobody described": ("keys_apikey", lambda staff, _user: mixed_keys(staff)),
     "people": ("accounts_user", lambda staff, _user: people_for(staff)),
     "people, next": ("accounts_user", lambda staff, _user: people_for(staff, after="m")),
     "audit": ("accounts_auditevent", lambda staff, _user: audit_for(staff)),
