@@ -5,6 +5,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import time_machine
+from django.test import Client
+from django.urls import reverse
 
 from accounts.models import Group, GroupMembership, Role, User
 from billing.selectors import CallFilters, balance_of, balance_of_group, call_detail, calls_for, ledger_lines
@@ -70,6 +72,17 @@ def test_everybody_finds_their_own_and_their_teams_calls(alice: User) -> None:
     for call in (own, theirs, nobody, uuid7(), uuid4(), far, str(far), "nonsense", ""):
         with pytest.raises(NotFound):
             call_detail(charlie, call)
+
+
+def test_the_page_of_somebody_else_s_call_leads_staff_to_their_search(alice: User, client: Client) -> None:
+    """Desks, alerts and ledgers link to the page of a call; a stranger still finds nothing there."""
+    call = logged(alice)
+    address = reverse("call_detail", args=[call.hex])
+    for who, status in ((alice, 200), (person("fin", Role.FINANCE), 302), (person("eve"), 404)):
+        client.force_login(who)
+        answer = client.get(address)
+        assert answer.status_code == status
+        assert status != 302 or answer.headers["Location"] == reverse("find_call", args=[call.hex])
 
 
 def test_the_inner_route_is_for_operators_only(alice: User) -> None:
