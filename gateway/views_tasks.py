@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,8 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from accounts.rights import may, require
-from billing.exports import table_response
+from billing.services.exports import Table
 from billing.views.calls import chips
+from billing.views.exports import list_response
+from billing.views.home import Asked
 from config.foundation.errors import NotFound, PortalError
 from config.foundation.money import decimal_usd
 from gateway import selectors_tasks as selectors
@@ -32,12 +34,6 @@ HEADER = [
 EXPORT_LIMIT = 200_000
 
 
-class Asked(HttpRequest):
-    """A request of somebody who is logged in."""
-
-    user: User
-
-
 @login_required
 @require_safe
 def task_list(request: Asked) -> HttpResponseBase:
@@ -45,7 +41,7 @@ def task_list(request: Asked) -> HttpResponseBase:
     form.is_valid()
     filters = form.filters()
     if kind := request.GET.get("export"):
-        return table_response(kind, "tasks", HEADER, _export(request.user, filters))
+        return list_response(request, kind, "tasks", table_of(request.user, request.GET))
     page = selectors.tasks_for(request.user, filters, request.GET.get("before", ""))
     states = dict(MediaTask.State.choices)
     context = {
@@ -182,6 +178,13 @@ def task_preflight(request: Asked) -> HttpResponse:
     return render(request, "gateway/task_preflight.html", context)
 
 
+def table_of(actor: User, query: QueryDict) -> Table:
+    """The history as a file, for the address it was asked for with."""
+    form = TaskFilterForm(query, is_staff=may(actor, selectors.SEARCH))
+    form.is_valid()
+    return Table(HEADER, _export(actor, form.filters()))
+
+
 def _try(request: Asked, act: Any, said: str) -> None:
     try:
         act()
@@ -194,7 +197,11 @@ def _try(request: Asked, act: Any, said: str) -> None:
 
 
 def _export(actor: User, filters: selectors.TaskFilters) -> Iterator[list[object]]:
-    for task in selectors.all_tasks_for(actor, filters)[:EXPORT_LIMIT].iterator(chunk_size=500):
+    rows = selectors.all_tasks_for(actor, filters)[: EXPORT_LIMIT + 1].iterator(chunk_size=500)
+    for number, task in enumerate(rows):
+        if number == EXPORT_LIMIT:
+            yield [_("The export stops here: narrow the filters for older tasks.")]
+            return
         yield [
             task.public_id,
             task.kind,

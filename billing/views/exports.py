@@ -23,16 +23,18 @@ from config.foundation.errors import NotFound, PortalError
 IN_REQUEST = 5_000
 
 
-def list_response(request: Asked, kind: str, name: str, table: Table) -> HttpResponseBase:
-    """The list as CSV, streamed; as a workbook at once while it is small, else by a worker."""
+def list_response(request: Asked, kind: str, name: str, table: Table, *, saved_as: str = "", **asked: str) -> HttpResponseBase:
+    """The list as CSV, streamed; as a workbook at once while it is small, else by a worker. ``saved_as`` is the file's name
+    when it is not the list's; ``asked`` is what the worker must know beside the query of the address."""
     if kind != "xlsx":
-        return csv_response(name, table.header, table.rows)
+        return csv_response(saved_as or name, table.header, table.rows)
     rows = iter(table.rows)
     first = list(islice(rows, IN_REQUEST + 1))
     if len(first) <= IN_REQUEST:
-        return xlsx_response(name, table.header, chain(first, rows))
+        return xlsx_response(saved_as or name, table.header, chain(first, rows))
     query = request.GET.copy()
     query.pop("export", None)
+    query.update(asked)
     try:
         job = exports.start_export(actor=request.user, name=name, query=query.urlencode())
     except PortalError as refused:

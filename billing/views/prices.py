@@ -7,16 +7,16 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core import signing
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.models import User
 from accounts.rights import may, require
-from billing.exports import table_response
-from billing.models import PriceBook
+from billing.models import PriceBook, PriceVersion
 from billing.price_compare import Cell, Row, comparable_versions, compare, group_choices, side_of
 from billing.price_csv import MULTIPLIER_COLUMNS, RULE_COLUMNS, rule_cells
 from billing.price_files import TableRow, read_table
@@ -24,8 +24,10 @@ from billing.price_forms import CompareForm, PriceListForm, pair_of
 from billing.price_import import DEFAULT_RISE
 from billing.price_words import component_word, percent_text, rounding_word
 from billing.selectors.prices import book_overview, price_book_for, price_version_for
+from billing.services.exports import Table
 from billing.services.price_drafts import multipliers_of, rules_of
 from billing.services.price_lists import StalePreview, import_prices, preview_import
+from billing.views.exports import list_response
 from billing.views.home import Asked
 from config.foundation.clock import now
 from config.foundation.errors import PortalError
@@ -50,11 +52,21 @@ def price_export(request: Asked, version_id: int) -> HttpResponseBase:
     """Prices, or with ``?what=multipliers`` the group multipliers, of one version."""
     version = price_version_for(request.user, version_id)
     kind = "xlsx" if request.GET.get("as") == "xlsx" else "csv"
-    name = f"prices-{version.book.code}-{version.number}"
-    if request.GET.get("what") == "multipliers":
+    what = "multipliers" if request.GET.get("what") == "multipliers" else ""
+    name = f"prices-{version.book.code}-{version.number}{'-groups' if what else ''}"
+    return list_response(request, kind, "prices", _prices(version, what), saved_as=name, version=str(version.pk), what=what)
+
+
+def table_of(actor: User, query: QueryDict) -> Table:
+    """The same for a worker, which has no address to read the version from."""
+    return _prices(price_version_for(actor, int(query.get("version", ""))), query.get("what", ""))
+
+
+def _prices(version: PriceVersion, what: str) -> Table:
+    if what == "multipliers":
         rows = [[group, payer, format(x.normalize(), "f")] for (group, payer), x in sorted(multipliers_of(version).items())]
-        return table_response(kind, f"{name}-groups", MULTIPLIER_COLUMNS, rows)
-    return table_response(kind, name, RULE_COLUMNS, [rule_cells(*item) for item in sorted(rules_of(version).items())])
+        return Table(MULTIPLIER_COLUMNS, rows)
+    return Table(RULE_COLUMNS, (rule_cells(*item) for item in sorted(rules_of(version).items())))
 
 
 @login_required
@@ -148,23 +160,10 @@ def _confirm(request: Asked, book: PriceBook) -> HttpResponse:
 @login_required
 @require_safe
 def price_compare(request: Asked) -> HttpResponseBase:
-    versions = comparable_versions(request.user)
-    ids = [version.pk for version in versions]
-    chosen = [_version_in(request.GET.get(name, ""), ids) for name in ("a", "b")]
-    if len(ids) > 1 and not any(chosen):
-        chosen = [ids[1], ids[0]]
-    groups = tuple(group_choices(request.user, pk) if pk else [] for pk in chosen)
-    data = request.GET.copy()
-    for name, pk in zip(("a", "b"), chosen, strict=True):
-        data[name] = str(pk or "")
-    example = {"input": "1000", "cached": "0", "output": "500"}
-    for name, value in example.items():
-        data.setdefault(name, value)
-    form = CompareForm(data, versions=versions, groups=(groups[0], groups[1]))
-    form.is_valid()
-    rows = _compared(request, form, chosen)
+    form, versions, chosen = _comparison(request.user, request.GET)
+    rows = _compared(request.user, form, chosen)
     if request.GET.get("export") in {"csv", "xlsx"}:
-        return table_response(request.GET["export"], "price-comparison", COMPARE_HEADER, _lines(rows))
+        return list_response(request, request.GET["export"], "price-comparison", Table(COMPARE_HEADER, _lines(rows)))
     first = max(0, int(request.GET["from"][:9]) if request.GET.get("from", "").isdigit() else 0)
     shown = rows[first : first + ROWS_A_PAGE]
     context = {
@@ -181,12 +180,36 @@ def price_compare(request: Asked) -> HttpResponseBase:
     return render(request, "billing/price_compare.html", context)
 
 
-def _compared(request: Asked, form: CompareForm, chosen: list[int | None]) -> list[Row]:
+def comparison_of(actor: User, query: QueryDict) -> Table:
+    """The comparison as a file, for the address it was asked for with."""
+    form, _versions, chosen = _comparison(actor, query)
+    return Table(COMPARE_HEADER, _lines(_compared(actor, form, chosen)))
+
+
+def _comparison(actor: User, query: QueryDict) -> tuple[CompareForm, list[PriceVersion], list[int | None]]:
+    """The form, what may be compared, and the two chosen versions: the newest two unless the address says otherwise."""
+    versions = comparable_versions(actor)
+    ids = [version.pk for version in versions]
+    chosen = [_version_in(query.get(name, ""), ids) for name in ("a", "b")]
+    if len(ids) > 1 and not any(chosen):
+        chosen = [ids[1], ids[0]]
+    groups = tuple(group_choices(actor, pk) if pk else [] for pk in chosen)
+    data = query.copy()
+    for name, pk in zip(("a", "b"), chosen, strict=True):
+        data[name] = str(pk or "")
+    for name, value in {"input": "1000", "cached": "0", "output": "500"}.items():
+        data.setdefault(name, value)
+    form = CompareForm(data, versions=versions, groups=(groups[0], groups[1]))
+    form.is_valid()
+    return form, versions, chosen
+
+
+def _compared(actor: User, form: CompareForm, chosen: list[int | None]) -> list[Row]:
     if not all(chosen):
         return []
     data = getattr(form, "cleaned_data", {})
     left, right = (
-        side_of(request.user, pk or 0, *pair_of(data.get(name) or "")) for pk, name in zip(chosen, ("ga", "gb"), strict=True)
+        side_of(actor, pk or 0, *pair_of(data.get(name) or "")) for pk, name in zip(chosen, ("ga", "gb"), strict=True)
     )
     wanted, least = (data.get("q") or "").lower(), data.get("least")
     return [

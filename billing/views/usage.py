@@ -1,16 +1,17 @@
 """Usage in one place: whose, over which days of which zone, cut every way; chart, table and both exports say the same."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from billing.exports import table_response
+from accounts.models import User
 from billing.forms_usage import SPANS, UsageForm
 from billing.selectors.usage_cuts import (
     CUTS,
@@ -23,6 +24,8 @@ from billing.selectors.usage_cuts import (
     usage_chart,
     usage_report,
 )
+from billing.services.exports import Table
+from billing.views.exports import list_response
 from billing.views.home import Asked
 from config.foundation.clock import now
 from config.foundation.money import decimal_usd
@@ -37,23 +40,18 @@ OWN_CUTS = tuple(cut for cut in CUTS if cut not in ("team", "member"))
 @login_required
 @require_safe
 def usage(request: Asked) -> HttpResponseBase:
-    form = UsageForm(request.GET, actor=request.user, moment=now())
-    form.is_valid()
-    period, scope = form.period(), scope_for(request.user, **form.named())
-    cuts = OWN_CUTS if scope.user else CUTS if scope.is_all else tuple(cut for cut in CUTS if cut != "team")
-    by = form.cleaned_data.get("by") or "model"
-    by = by if by in cuts else "model"
-    where = form.cleaned_data.get("where") or "here"
-    report = usage_report(request.user, scope, period, by, where)
+    asked = _asked(request.user, request.GET)
+    form, period, scope, report = asked.form, asked.period, asked.scope, asked.report
+    by, where = report.by, asked.where
     if kind := request.GET.get("export"):
         name = f"usage-by-{by}-{period.first}-{period.last}"
-        return table_response(kind, name, [f"{by}_{period.zone}" if by == "day" else by, *COLUMNS], export_rows(report))
+        return list_response(request, kind, "usage", _table(asked), saved_as=name)
     chart = usage_chart(request.user, scope, period, where)
     context: dict[str, Any] = {
         "form": form,
         "by": by,
         "by_word": cut_words()[by],
-        "cuts": [(cut, cut_words()[cut]) for cut in cuts],
+        "cuts": [(cut, cut_words()[cut]) for cut in asked.cuts],
         "spans": [(span, _("%(days)d days") % {"days": span}) for span in SPANS],
         "days": None if form.cleaned_data.get("since") or form.cleaned_data.get("until") else len(period.days()),
         "period": period,
@@ -70,6 +68,39 @@ def usage(request: Asked) -> HttpResponseBase:
         "where": where,
     }
     return render(request, "billing/usage.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an address asks for, and the answer."""
+
+    form: UsageForm
+    period: Period
+    scope: Scope
+    cuts: tuple[str, ...]
+    where: str
+    report: Report
+
+
+def _asked(actor: User, query: QueryDict) -> _Asked:
+    form = UsageForm(query, actor=actor, moment=now())
+    form.is_valid()
+    period, scope = form.period(), scope_for(actor, **form.named())
+    cuts = OWN_CUTS if scope.user else CUTS if scope.is_all else tuple(cut for cut in CUTS if cut != "team")
+    by = form.cleaned_data.get("by") or "model"
+    by = by if by in cuts else "model"
+    where = form.cleaned_data.get("where") or "here"
+    return _Asked(form, period, scope, cuts, where, usage_report(actor, scope, period, by, where))
+
+
+def table_of(actor: User, query: QueryDict) -> Table:
+    """The report as a file, for the address it was asked for with."""
+    return _table(_asked(actor, query))
+
+
+def _table(asked: _Asked) -> Table:
+    by = asked.report.by
+    return Table([f"{by}_{asked.period.zone}" if by == "day" else by, *COLUMNS], export_rows(asked.report))
 
 
 def cut_words() -> dict[str, str]:

@@ -1,8 +1,11 @@
 """Large workbooks are made by a worker: asked for once, whole, one's own, taken over when a worker dies."""
 
+import csv
 import io
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,17 @@ from django.test import Client
 from django.urls import reverse
 from openpyxl import load_workbook
 
-from accounts.models import User
-from billing.models import ExportJob, ExportPart
-from billing.services import exports
+from accounts.models import Role, User
+from billing.models import ExportJob, ExportPart, PriceVersion
+from billing.pricing import RuleFigures
+from billing.services import exports, prices
 from billing.services.exports import Table, export_for, make_export, make_waiting, register, start_export
 from billing.views import exports as pages
 from config.foundation.clock import now
 from config.foundation.errors import Conflict, InvalidInput, NotFound
+from config.foundation.ids import uuid7
+from gateway import views_tasks as task_pages
+from gateway.models_tasks import MediaTask
 from tests.billing.helpers import end, hold, key_of, person, rich
 from tests.billing.test_code_batches import together
 from tests.billing.test_exports import EVIL
@@ -86,6 +93,67 @@ def test_a_short_list_comes_at_once_and_the_csv_always_does(small: None) -> None
     with_more = client.get("/calls/?export=csv")
     assert len(b"".join(with_more.streaming_content).splitlines()) == 6
     assert not ExportJob.objects.exists()
+
+
+def with_prices() -> User:
+    book = prices.create_book(actor=None, code="portal", name="Portal", formula="portal", is_default=True)
+    groups = {(f"group-{n}", ""): Decimal(n) for n in range(1, 9)}
+    for cents in (100, 110):
+        rules = {f"model-{n}": RuleFigures(input_nano=n * cents * 10**7) for n in range(1, 9)}
+        prices.publish_version(actor=None, book=book, rules=rules, multipliers=groups, note="")
+    return person("finance", Role.FINANCE)
+
+
+def with_tasks() -> User:
+    user = person("ada")
+    at = now()
+    for n in range(8):
+        MediaTask.objects.create(
+            id=uuid7(), kind="video", state="completed", user=user, asked_model=f"m{n}", created_at=at, finished_at=at
+        )
+    return user
+
+
+# List: (who asks, with what in the database; the address, with what a worker must find).
+LARGE: dict[str, tuple[Callable[[], User], str]] = {
+    "usage": (lambda: with_calls(3), "/usage/?by=day&export={kind}"),
+    "prices": (with_prices, "/prices/versions/{version}/export/?as={kind}"),
+    "prices, groups": (with_prices, "/prices/versions/{version}/export/?what=multipliers&as={kind}"),
+    "price-comparison": (with_prices, "/prices/compare/?export={kind}"),
+    "tasks": (with_tasks, "/tasks/?period=30&export={kind}"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_list_is_made_by_a_worker_when_it_is_long(small: None, name: str) -> None:
+    """The workbook of the worker has the lines of the CSV of the same address."""
+    make, address = LARGE[name]
+    client = signed_in(make())
+    version = PriceVersion.objects.order_by("-pk").first()
+    known = {"version": version.pk if version else 0}
+    plain = b"".join(client.get(address.format(kind="csv", **known)).streaming_content).decode("utf-8-sig")
+    assert client.get(address.format(kind="xlsx", **known)).status_code == 302
+    job = ExportJob.objects.get()
+    assert job.name == name.split(",")[0]
+    assert make_export(job.pk) == "done"
+    job.refresh_from_db()
+    assert job.row_count > 5
+    rows = [
+        ["" if cell is None else str(cell) for cell in row] for row in book_of(client, job).active.iter_rows(values_only=True)
+    ]
+    lines = list(csv.reader(io.StringIO(plain)))
+    assert len(lines) > 6
+    assert [row[0] for row in rows] == [line[0] for line in lines]
+    assert rows[0] == lines[0]
+    assert job.row_count == len(lines) - 1
+
+
+def test_tasks_beyond_the_limit_are_told_in_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_pages, "EXPORT_LIMIT", 5)
+    answer = signed_in(with_tasks()).get("/tasks/?period=30&export=csv")
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert len(lines) == 1 + 5 + 1
+    assert lines[-1].startswith("The export stops here")
 
 
 def test_an_export_is_its_owner_s_alone_and_keeps_within_their_rights(small: None) -> None:
