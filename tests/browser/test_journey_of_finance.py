@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from accounts.models import AuditEvent
-from billing.models import CallRefund, DeskItem, LedgerEntry, RequestLog, Statement
+from billing.models import CallRefund, DeskItem, LedgerEntry, Statement
 from billing.pricing import RuleFigures
 from billing.services import prices
 from billing.statements.months import last_ended
 from config.foundation.clock import now
-from config.foundation.ids import uuid7, uuid7_time
 from tests.billing.helpers import broken
+from tests.billing.reconcile.test_runs import unbilled
 from tests.billing.statement_world import booked_as
 from tests.browser.whole import CHROMIUM, chromium, open_page  # noqa: F401
 from tests.pages.conftest import build_world
@@ -114,7 +114,7 @@ def test_R023_finance_compares_two_price_books(clean_cache: Any, chromium: Any, 
         ):
             assert amount in told, (amount, told)
         # Only what costs more or less is asked for, and the address keeps the question.
-        page.fill("input[name=q]", "gpt")
+        page.fill("form.filters input[name=q]", "gpt")
         page.click("form.filters button[type=submit]")
         page.wait_for_url("**q=gpt**")
         assert page.locator("main code.name").all_inner_texts() == ["gpt-4o"]
@@ -126,11 +126,7 @@ def test_R023_finance_compares_two_price_books(clean_cache: Any, chromium: Any, 
 def test_X7_finance_bills_what_never_was(chromium: Any, live_server: Any) -> None:  # noqa: F811
     """X7: a usage without a charge is found by the comparison, worked at the desk to its end, once, and explained."""
     world = build_world()
-    call = uuid7()
-    RequestLog.objects.create(
-        id=call, started_at=uuid7_time(call), user=world.alice, asked_model="gpt-4o", billed_model="gpt-4o", outcome="ok",
-        input_tokens=1000, output_tokens=50, cost_nano=3_000_000, price_detail={"cost_nano": 3_000_000},
-    )  # fmt: skip
+    call = unbilled(world.alice, 3_000_000)
     before = balance_of(world.alice)
     page, said = open_page(chromium, live_server.url, "fin", 1440, "light")
     page.goto(f"{live_server.url}/finance/reconcile/")
