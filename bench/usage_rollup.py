@@ -20,16 +20,16 @@ from billing.models import UsageCube
 from billing.services import usage
 
 DELTAS = """
-INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count, failed_count,
+INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count, failed_count,
     input_tokens, cached_tokens, output_tokens, cost_nano)
-SELECT billing_usage_hour(started_at), user_id, key_id, group_code, billed_model, modality, origin, 1,
+SELECT billing_usage_quarter(started_at), user_id, key_id, group_code, billed_model, modality, origin, 1,
     CASE WHEN outcome <> 'ok' THEN 1 ELSE 0 END, input_tokens, cached_tokens, output_tokens, cost_nano
 FROM billing_requestlog WHERE started_at >= %(since)s ORDER BY started_at OFFSET %(skip)s LIMIT %(batch)s
 """
 NEWEST = "SELECT started_at FROM billing_requestlog ORDER BY started_at DESC OFFSET %s LIMIT 1"
 # The least a roll-up can cost: one aggregate of the same rows into one table without any index.
 RAW = """
-CREATE TABLE bench_rollup AS SELECT hour_at, user_id, key_id, group_code, model_name, modality, sum(call_count) AS calls,
+CREATE TABLE bench_rollup AS SELECT quarter_at, user_id, key_id, group_code, model_name, modality, sum(call_count) AS calls,
     sum(input_tokens) AS input, sum(output_tokens) AS output, sum(cost_nano) AS cost
 FROM billing_usagedelta GROUP BY 1, 2, 3, 4, 5, 6
 """

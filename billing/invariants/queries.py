@@ -3,8 +3,10 @@
 # ruff: noqa: S608  (the parts are constants of this file)
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from billing.counted import COUNTED_CALLS
+from billing.spans import ACCOUNT_SPANS, HOUSE_SPANS, bin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,24 +222,67 @@ _DIFFER = """(coalesce(r.c, 0), coalesce(r.f, 0), coalesce(r.i, 0), coalesce(r.k
 _CUBE_KEYS = "day_on, user_id, key_id, group_code, model_name, modality, origin"
 _PARTS = "call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano"
 
+
+def _longer(table: str, keys: str, shorter: int, minutes: int) -> str:
+    """Spans of one length that are not the sum of those of the next shorter one."""
+    return f"""(SELECT format('%s minutes from %s, %s', {minutes}, at, '({keys}) ' || row({keys})::text),
+        format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+    FROM (
+        SELECT begins_at AS at, {keys}, {_ROLLUP_SUM} FROM billing_usage{table} WHERE minutes = {minutes} GROUP BY at, {keys}
+    ) r FULL JOIN (
+        SELECT {bin_of(minutes, "begins_at")} AS at, {keys}, {_ROLLUP_SUM} FROM billing_usage{table}
+        WHERE minutes = {shorter} GROUP BY 1, {keys}
+    ) l USING (at, {keys}) WHERE {_DIFFER})"""
+
+
 _USAGE = (
     Invariant(
-        "usage_hourly",
-        "Hourly usage and what is not folded yet equal a count of the request log less what was refunded, cut every way.",
-        f"""SELECT format('%s %s %s', coalesce(r.hour_at, l.hour_at), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
+        "usage_house",
+        "Everybody's usage by the quarter of an hour and what is not folded yet equal a count of the request log less what was "
+        "refunded, cut every way.",
+        f"""SELECT format('%s %s %s', coalesce(r.at, l.at), coalesce(r.cut, l.cut), coalesce(r.value, l.value)),
             format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
-            SELECT hour_at, cut, value, origin, {_ROLLUP_SUM} FROM (
-                SELECT hour_at, cut, value, origin, {_PARTS} FROM billing_usagehourly
+            SELECT at, cut, value, origin, {_ROLLUP_SUM} FROM (
+                SELECT begins_at AS at, cut, value, origin, {_PARTS} FROM billing_usagehouse WHERE minutes = {HOUSE_SPANS[0]}
                 UNION ALL
-                SELECT hour_at, x.cut, x.value, origin, {_PARTS} FROM billing_usagedelta CROSS JOIN LATERAL (VALUES
+                SELECT quarter_at, x.cut, x.value, origin, {_PARTS} FROM billing_usagedelta CROSS JOIN LATERAL (VALUES
                     ('group', group_code), ('model', model_name), ('modality', modality)) x(cut, value)
             ) both_parts GROUP BY 1, 2, 3, 4
         ) r FULL JOIN (
-            SELECT billing_usage_hour(started_at) AS hour_at, x.cut, x.value, origin, {_ROLLUP_SUM}
+            SELECT billing_usage_quarter(started_at) AS at, x.cut, x.value, origin, {_ROLLUP_SUM}
             FROM {COUNTED_CALLS} c CROSS JOIN LATERAL (VALUES ('group', group_code), ('modality', modality),
                 ('model', billing_usage_model(billed_model, asked_model, outcome))) x(cut, value) GROUP BY 1, 2, 3, 4
-        ) l USING (hour_at, cut, value, origin) WHERE {_DIFFER}""",
+        ) l USING (at, cut, value, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_accounts",
+        "Usage of people and keys by the hour and what is not folded yet equal a count of the request log less what was "
+        "refunded.",
+        f"""SELECT format('%s person %s key %s', coalesce(r.at, l.at), coalesce(r.user_id, l.user_id),
+            coalesce(r.key_id, l.key_id)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        FROM (
+            SELECT at, user_id, key_id, origin, {_ROLLUP_SUM} FROM (
+                SELECT begins_at AS at, user_id, key_id, origin, {_PARTS} FROM billing_usageaccount
+                WHERE minutes = {ACCOUNT_SPANS[0]}
+                UNION ALL
+                SELECT {bin_of(ACCOUNT_SPANS[0], "quarter_at")}, user_id, key_id, origin, {_PARTS} FROM billing_usagedelta
+            ) both_parts GROUP BY 1, 2, 3, 4
+        ) r FULL JOIN (
+            SELECT {bin_of(ACCOUNT_SPANS[0], "started_at")} AS at, coalesce(user_id, 0) AS user_id,
+                coalesce(key_id, 0) AS key_id, origin, {_ROLLUP_SUM}
+            FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3, 4
+        ) l USING (at, user_id, key_id, origin) WHERE {_DIFFER}""",
+    ),
+    Invariant(
+        "usage_spans",
+        "Usage of a long span is the sum of the shorter ones in it, of everybody and of each person and key.",
+        " UNION ALL ".join(
+            [
+                *(_longer("house", "cut, value, origin", *pair) for pair in pairwise(HOUSE_SPANS)),
+                *(_longer("account", "user_id, key_id, origin", *pair) for pair in pairwise(ACCOUNT_SPANS)),
+            ]
+        ),
     ),
     Invariant(
         "usage_keys",
@@ -248,28 +293,12 @@ _USAGE = (
             SELECT day_on, key_id, origin, {_ROLLUP_SUM} FROM (
                 SELECT day_on, key_id, origin, {_PARTS} FROM billing_usagekeydaily
                 UNION ALL
-                SELECT (hour_at AT TIME ZONE 'UTC')::date, key_id, origin, {_PARTS} FROM billing_usagedelta
+                SELECT (quarter_at AT TIME ZONE 'UTC')::date, key_id, origin, {_PARTS} FROM billing_usagedelta
             ) both_parts GROUP BY 1, 2, 3
         ) r FULL JOIN (
             SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(key_id, 0) AS key_id, origin, {_ROLLUP_SUM}
             FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3
         ) l USING (day_on, key_id, origin) WHERE {_DIFFER}""",
-    ),
-    Invariant(
-        "usage_members",
-        "Daily usage of people and what is not folded yet equal a count of the request log less what was refunded.",
-        f"""SELECT format('%s person %s', coalesce(r.day_on, l.day_on), coalesce(r.user_id, l.user_id)),
-            format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
-        FROM (
-            SELECT day_on, user_id, origin, {_ROLLUP_SUM} FROM (
-                SELECT day_on, user_id, origin, {_PARTS} FROM billing_usagememberdaily
-                UNION ALL
-                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, origin, {_PARTS} FROM billing_usagedelta
-            ) both_parts GROUP BY 1, 2, 3
-        ) r FULL JOIN (
-            SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id, origin, {_ROLLUP_SUM}
-            FROM {COUNTED_CALLS} c GROUP BY 1, 2, 3
-        ) l USING (day_on, user_id, origin) WHERE {_DIFFER}""",
     ),
     Invariant(
         "usage_cube",
@@ -281,8 +310,8 @@ _USAGE = (
             SELECT {_CUBE_KEYS}, {_ROLLUP_SUM} FROM (
                 SELECT {_CUBE_KEYS}, {_PARTS} FROM billing_usagecube
                 UNION ALL
-                SELECT (hour_at AT TIME ZONE 'UTC')::date, user_id, key_id, group_code, model_name, modality, origin, {_PARTS}
-                FROM billing_usagedelta
+                SELECT (quarter_at AT TIME ZONE 'UTC')::date, user_id, key_id, group_code, model_name, modality, origin,
+                    {_PARTS} FROM billing_usagedelta
             ) both_parts GROUP BY {_CUBE_KEYS}
         ) r FULL JOIN (
             SELECT (started_at AT TIME ZONE 'UTC')::date AS day_on, coalesce(user_id, 0) AS user_id,

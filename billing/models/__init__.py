@@ -15,7 +15,7 @@ from billing.models.reconcile import Difference, ReconcileRun
 from billing.models.refunds import CallRefund
 from billing.models.seals import LedgerSeal, LedgerSealHead
 from billing.models.statements import Statement, StatementFile, StatementPurse, StatementRun
-from billing.models.usage import RequestLog, UsageCube, UsageDelta, UsageHourly, UsageKeyDaily, UsageMemberDaily
+from billing.models.usage import RequestLog, UsageAccount, UsageCube, UsageDelta, UsageHouse, UsageKeyDaily
 
 __all__ = [
     "IncomingPayment",
@@ -67,9 +67,9 @@ __all__ = [
     "StatementFile",
     "StatementPurse",
     "StatementRun",
+    "UsageAccount",
     "UsageCube",
     "UsageDelta",
-    "UsageHourly",
+    "UsageHouse",
     "UsageKeyDaily",
-    "UsageMemberDaily",
 ]

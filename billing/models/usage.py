@@ -98,9 +98,9 @@ class RequestLog(models.Model):
 
 
 class UsageDelta(models.Model):
-    """Counts not yet folded into the roll-ups, written in the transaction that writes the request logs."""
+    """Counts not yet folded into the roll-ups, by the quarter of an hour; written in the transaction that writes the logs."""
 
-    hour_at = models.DateTimeField()
+    quarter_at = models.DateTimeField()
     user_id = models.BigIntegerField(default=0)
     key_id = models.BigIntegerField(default=0)
     group_code = models.CharField(max_length=191, blank=True)
@@ -131,27 +131,47 @@ class _Rollup(models.Model):
         abstract = True
 
 
-class UsageHourly(_Rollup):
-    """Usage of everybody per hour, cut one way at a time: the house's totals in any zone whose days begin on an hour."""
+class UsageHouse(_Rollup):
+    """Usage of everybody over spans of several lengths (``billing.spans``), cut one way at a time: what the house's totals and
+    its days are put together from, in any zone.
+    """
 
     class Cut(models.TextChoices):
         MODEL = "model", _("model")
         GROUP = "group", _("group")
         MODALITY = "modality", _("modality")
 
-    pk = models.CompositePrimaryKey("cut", "hour_at", "value", "origin")
+    pk = models.CompositePrimaryKey("cut", "minutes", "begins_at", "value", "origin")
     cut = models.CharField(max_length=8, choices=Cut.choices)
-    hour_at = models.DateTimeField(_("hour"))
+    minutes = models.SmallIntegerField(_("minutes"))
+    begins_at = models.DateTimeField(_("begins"))
     value = models.CharField(max_length=255, blank=True)
     origin = models.CharField(_("origin"), max_length=10, default="relay")
 
     class Meta:
-        verbose_name = _("hourly usage")
-        verbose_name_plural = _("hourly usage")
+        verbose_name = _("usage of everybody")
+        verbose_name_plural = _("usage of everybody")
+
+
+class UsageAccount(_Rollup):
+    """Usage of a person and key over spans of several lengths (``billing.spans``), over all models: what everybody's usage by
+    key, team and person is put together from. Ids are 0 for calls without a known key or person.
+    """
+
+    pk = models.CompositePrimaryKey("minutes", "begins_at", "user_id", "key_id", "origin")
+    minutes = models.SmallIntegerField(_("minutes"))
+    begins_at = models.DateTimeField(_("begins"))
+    user_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    origin = models.CharField(_("origin"), max_length=10, default="relay")
+
+    class Meta:
+        verbose_name = _("usage of a person and key")
+        verbose_name_plural = _("usage of people and keys")
 
 
 class UsageKeyDaily(_Rollup):
-    """Usage of a key per UTC day, over all models; ``key_id`` 0 stands for calls without a known key."""
+    """Usage of a key per UTC day, over all models: what it has spent in all. ``key_id`` 0 stands for calls without a key."""
 
     pk = models.CompositePrimaryKey("key_id", "day_on", "origin")
     day_on = models.DateField(_("day"))
@@ -161,20 +181,6 @@ class UsageKeyDaily(_Rollup):
     class Meta:
         verbose_name = _("daily usage of a key")
         verbose_name_plural = _("daily usage of keys")
-        indexes = [models.Index(fields=["day_on"], name="usage_key_daily_day")]
-
-
-class UsageMemberDaily(_Rollup):
-    """Usage of a person per UTC day, over all keys and models; ``user_id`` 0 stands for calls without a known person."""
-
-    pk = models.CompositePrimaryKey("day_on", "user_id", "origin")
-    day_on = models.DateField(_("day"))
-    user_id = models.BigIntegerField()
-    origin = models.CharField(_("origin"), max_length=10, default="relay")
-
-    class Meta:
-        verbose_name = _("daily usage of a person")
-        verbose_name_plural = _("daily usage of people")
 
 
 class UsageCube(_Rollup):

@@ -45,10 +45,10 @@ FROM (
     SELECT day_on, model_name, call_count, failed_count, input_tokens, cached_tokens, output_tokens, cost_nano
     FROM billing_usagecube WHERE user_id = %(user)s AND day_on = ANY (%(days)s::date[])
     UNION ALL
-    SELECT (hour_at AT TIME ZONE 'UTC')::date, model_name, call_count, failed_count, input_tokens, cached_tokens,
+    SELECT (quarter_at AT TIME ZONE 'UTC')::date, model_name, call_count, failed_count, input_tokens, cached_tokens,
            output_tokens, cost_nano
     FROM billing_usagedelta
-    WHERE user_id = %(user)s AND hour_at >= %(start)s AND hour_at < %(end)s
+    WHERE user_id = %(user)s AND quarter_at >= %(start)s AND quarter_at < %(end)s
 ) usage
 GROUP BY 1, 2
 """

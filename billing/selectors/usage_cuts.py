@@ -1,14 +1,16 @@
 """Usage of an account or of the whole house, cut one way, over days of any time zone: each cut adds up to the ledger.
 
-Whole UTC days, or whole hours where the roll-up has them, come from the roll-ups and what is not folded yet; what another zone
-cuts out of such a day or hour comes from the log itself. One statement, so one snapshot: nothing is counted twice or never.
-Amounts are nano-USD.
+Everybody's usage is put together from the longest spans that fit (``billing.spans``), one account's from whole UTC days, both
+with what is not folded yet; what another zone cuts out of the shortest span comes from the log itself. One statement, so one
+snapshot: nothing is counted twice or never. Amounts are nano-USD.
 """
 
 # ruff: noqa: S608  (the parts are constants of this file)
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection
@@ -18,6 +20,7 @@ from accounts.rights import may, require
 from billing.counted import COUNTED_CALLS
 from billing.selectors.statements import owned_teams
 from billing.selectors.usage import OTHER, TOP_MODELS
+from billing.spans import ACCOUNT_SPANS, HOUSE_SPANS, QUARTER, Run, cover, round_down, round_up
 from billing.statements.months import start_of
 from config.foundation.errors import InvalidInput, NotFound
 from keys.models import ApiKey
@@ -39,13 +42,18 @@ _LOG_COLUMNS = {
 # Of which column of the roll-ups a cut is made.
 COLUMNS = {"member": "user_id", "key": "key_id", "team": "key_id", "group": "group_code", "model": "model_name",
            "modality": "modality"}  # fmt: skip
-# The house's roll-ups: by UTC day, and by the hour under the name of a cut.
-_HOUSE_DAILY = {"user_id": "billing_usagememberdaily", "key_id": "billing_usagekeydaily"}
-_HOUSE_HOURLY = {"group_code": "group", "model_name": "model", "modality": "modality"}
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOURS = "hour_at >= %(inner_start)s AND hour_at < %(inner_end)s AND origin = ANY (%(origins)s)"
+# What the house's roll-up by one measure calls a column; the other columns are in the one by person and key.
+_HOUSE_CUTS = {"group_code": "group", "model_name": "model", "modality": "modality"}
+_DAY = timedelta(days=1)
+_INNER = "quarter_at >= %(inner_start)s AND quarter_at < %(inner_end)s AND origin = ANY (%(origins)s)"
+# No row of a span's list is read together with another's: OFFSET 0 makes it a walk of the key for each, whatever the planner
+# thinks of their number.
+_SPANS = """unnest(%(span_days)s::date[], %(span_minutes)s::smallint[], %(span_lows)s::timestamptz[],
+    %(span_highs)s::timestamptz[]) span (day, minutes, low, high)"""
+_IN_SPAN = """t.minutes = span.minutes AND t.begins_at >= span.low AND t.begins_at < span.high
+    AND t.origin = ANY (%(origins)s) OFFSET 0"""
 _LOCAL = "(started_at AT TIME ZONE %(zone)s)::date, billing_usage_model(billed_model, asked_model, outcome)"
+_EVERY_ROW = 2**31
 CUTS = ("day", "model", "modality", "key", "group", "team", "member")
 
 
@@ -97,11 +105,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every row of the cut, dearest first (days: newest first), and their sum."""
+    """The rows of the cut, dearest first (days: newest first), the sum of rows that were left off, and the sum of all."""
 
     by: str
     rows: list[Line]
     total: Line
+    others: Line
+    others_count: int = 0
 
 
 @dataclass(slots=True)
@@ -133,17 +143,28 @@ def scope_for(actor: User, *, who: str = "", team: str = "") -> Scope:
     return Scope(user=person)
 
 
-def usage_report(actor: User, scope: Scope, period: Period, by: str, origin: str = "here") -> Report:
-    """The usage of a period cut one way; raises InvalidInput for a cut there is not or a period that is too long."""
+def usage_report(actor: User, scope: Scope, period: Period, by: str, origin: str = "here", most: int | None = None) -> Report:
+    """The usage of a period cut one way; raises InvalidInput for a cut there is not or a period that is too long.
+
+    With ``most`` only the dearest rows are named and the others are summed; days are never left off.
+    """
     _check(actor, scope, period)
     if by not in CUTS or origin not in ORIGINS:
         raise InvalidInput("There is no such breakdown.", by=by)
-    rows = _by_day(scope, period, origin) if by == "day" else _by_value(scope, period, by, origin)
+    others, count = Line("", ""), 0
+    if by == "day":
+        rows = _by_day(scope, period, origin)
+    else:
+        rows, others, count = _by_value(scope, period, by, origin, most or _EVERY_ROW)
+    return Report(by, rows, sum_of([*rows, others]), others, count)
+
+
+def sum_of(lines: Iterable[Line]) -> Line:
     total = Line("", "")
-    for row in rows:
+    for line in lines:
         for name in FIGURES:
-            setattr(total, name, getattr(total, name) + getattr(row, name))
-    return Report(by, rows, total)
+            setattr(total, name, getattr(total, name) + getattr(line, name))
+    return total
 
 
 def usage_chart(actor: User, scope: Scope, period: Period, origin: str = "here") -> Chart:
@@ -191,9 +212,9 @@ def _check(actor: User, scope: Scope, period: Period) -> None:
 
 
 def _values(scope: Scope, period: Period, origin: str, grain: timedelta) -> dict[str, Any]:
-    """What the statements name. The inner part is made of whole hours or UTC days; without any, all comes from the log."""
+    """What the statements name. The inner part is made of whole spans of the roll-up; without any, all comes from the log."""
     start, end = period.start.astimezone(UTC), period.end.astimezone(UTC)
-    inner_start, inner_end = -(-(start - _EPOCH) // grain) * grain + _EPOCH, (end - _EPOCH) // grain * grain + _EPOCH
+    inner_start, inner_end = round_up(start, grain), round_down(end, grain)
     if inner_start >= inner_end:
         inner_start = inner_end = end
     days = (inner_end - inner_start) // _DAY
@@ -232,34 +253,68 @@ def _edges(scope: Scope, values: dict[str, Any], column: str) -> list[str]:
 
 
 def _pending(scope: Scope, columns: str) -> str:
-    return f"""SELECT {columns}, {_NAMES} FROM billing_usagedelta WHERE {_whose(scope)}hour_at >= %(inner_start)s
-        AND hour_at < %(inner_end)s AND origin = ANY (%(origins)s)"""
+    return f"SELECT {columns}, {_NAMES} FROM billing_usagedelta WHERE {_whose(scope)}{_INNER}"
 
 
-def _rolled(scope: Scope, column: str) -> str:
+def _rolled(scope: Scope, column: str, values: dict[str, Any]) -> str:
     """The rows of the roll-up that has fewest of them for this cut."""
-    if not scope.is_all or column in _HOUSE_DAILY:
-        table = _HOUSE_DAILY[column] if scope.is_all else "billing_usagecube"
-        return f"""SELECT {column}, {_NAMES} FROM {table}
+    if not scope.is_all:
+        return f"""SELECT {column}, {_NAMES} FROM billing_usagecube
             WHERE {_whose(scope)}day_on = ANY (%(days)s::date[]) AND origin = ANY (%(origins)s)"""
-    return f"SELECT value, {_NAMES} FROM billing_usagehourly WHERE {_HOURS} AND cut = '{_HOUSE_HOURLY[column]}'"
+    _name_spans(values, [(None, run) for run in cover(values["inner_start"], values["inner_end"], _lengths(column))])
+    rows = f"SELECT {column}, {_NAMES} FROM billing_usageaccount t WHERE {_IN_SPAN}"
+    if cut := _HOUSE_CUTS.get(column):
+        rows = f"SELECT value, {_NAMES} FROM billing_usagehouse t WHERE t.cut = '{cut}' AND {_IN_SPAN}"
+    return f"SELECT r.* FROM {_SPANS} CROSS JOIN LATERAL ({rows}) r"
 
 
-def _by_value(scope: Scope, period: Period, by: str, origin: str) -> list[Line]:
+def _lengths(column: str) -> tuple[int, ...]:
+    return HOUSE_SPANS if column in _HOUSE_CUTS else ACCOUNT_SPANS
+
+
+def _name_spans(values: dict[str, Any], runs: list[tuple[date | None, Run]]) -> None:
+    values["span_days"] = [day for day, _run in runs]
+    values["span_minutes"] = [run.minutes for _day, run in runs]
+    values["span_lows"] = [run.low for _day, run in runs]
+    values["span_highs"] = [run.high for _day, run in runs]
+
+
+# What a row is called: the value for links, the name for people, and where the name is.
+_CALLED = {
+    "member": ("value::text", "coalesce(p.username, '')", "LEFT JOIN accounts_user p ON p.id = value"),
+    "key": ("value::text", "coalesce(k.name || ' #' || k.id, '')", "LEFT JOIN keys_apikey k ON k.id = value"),
+    "team": (
+        "coalesce(g.code, '')",
+        "coalesce(nullif(g.name, ''), g.code, '')",
+        "LEFT JOIN accounts_group g ON g.id = value",
+    ),
+}
+
+
+def _by_value(scope: Scope, period: Period, by: str, origin: str, most: int) -> tuple[list[Line], Line, int]:
+    """The dearest rows, the sum of all others and their number. Names are looked up for the rows that are given only."""
     column = COLUMNS[by]
-    values = _values(scope, period, origin, _HOUR if scope.is_all and column in _HOUSE_HOURLY else _DAY)
-    parts = [_rolled(scope, column), _pending(scope, column), *_edges(scope, values, column)]
+    values = _values(scope, period, origin, timedelta(minutes=_lengths(column)[0]) if scope.is_all else _DAY)
+    values["most"] = most
+    parts = [_rolled(scope, column, values), _pending(scope, column), *_edges(scope, values, column)]
     source = f"SELECT value, {_SUMS} FROM ({' UNION ALL '.join(parts)}) u (value, {_NAMES}) GROUP BY value"
-    sql = {
-        "member": f"SELECT value, coalesce(p.username, ''), {_NAMES} FROM ({source}) s "
-        "LEFT JOIN accounts_user p ON p.id = value",
-        "key": f"SELECT value, coalesce(k.name || ' #' || k.id, ''), {_NAMES} FROM ({source}) s "
-        "LEFT JOIN keys_apikey k ON k.id = value",
-        "team": f"SELECT coalesce(g.code, ''), coalesce(max(nullif(g.name, '')), g.code, ''), {_SUMS} FROM ({source}) s "
-        "LEFT JOIN keys_apikey k ON k.id = value LEFT JOIN accounts_group g ON g.id = k.team_id GROUP BY g.code",
-    }.get(by, f"SELECT value, value, {_NAMES} FROM ({source}) s")
-    rows = _rows(f"{sql} ORDER BY cost_nano DESC, call_count DESC, 2, 1", values)
-    return [Line(str(row[0]), str(row[1]), *row[2:]) for row in rows]
+    if by == "team":
+        source = f"""SELECT coalesce(k.team_id, 0) AS value, {_SUMS} FROM ({source}) s LEFT JOIN
+            (SELECT id, team_id FROM keys_apikey WHERE team_id IS NOT NULL) k ON k.id = value GROUP BY 1"""
+    value, label, names = _CALLED.get(by, ("value", "value", ""))
+    rows = _rows(
+        f"""WITH ranked AS (
+            SELECT value, {_NAMES}, row_number() OVER (ORDER BY cost_nano DESC, call_count DESC, value) AS place
+            FROM ({source}) s
+        )
+        SELECT place, {value}, {label}, {_NAMES} FROM ranked {names} WHERE place <= %(most)s
+        UNION ALL
+        SELECT NULL, count(*)::text, '', {_SUMS} FROM ranked WHERE place > %(most)s
+        ORDER BY 1""",
+        values,
+    )
+    _place, count, _label, *figures = rows.pop()
+    return [Line(*row[1:]) for row in rows], Line("", "", *figures), int(count)
 
 
 def _by_day(scope: Scope, period: Period, origin: str) -> list[Line]:
@@ -273,11 +328,11 @@ def _day_rows(scope: Scope, period: Period, origin: str, *, with_model: bool) ->
     """(day[, model], figures): from the roll-ups where their grain allows it, from the log where it does not."""
     borders = [start_of(day, period.zone).astimezone(UTC) for day in [*period.days(), period.last + _DAY]]
     if scope.is_all:
-        values = _values(scope, period, origin, _HOUR)
-        source = _house_days(borders, values)
-    elif all((border - _EPOCH) % _DAY == timedelta(0) for border in borders):
+        values = _values(scope, period, origin, QUARTER)
+        source = _house_days(period, borders, values)
+    elif all(round_down(border, _DAY) == border for border in borders):
         values = _values(scope, period, origin, _DAY)
-        pending = _pending(scope, "(hour_at AT TIME ZONE 'UTC')::date, model_name")
+        pending = _pending(scope, "(quarter_at AT TIME ZONE 'UTC')::date, model_name")
         source = f"""SELECT day_on, model_name, {_NAMES} FROM billing_usagecube
             WHERE {_whose(scope)}day_on = ANY (%(days)s::date[]) AND origin = ANY (%(origins)s) UNION ALL {pending}"""
     else:
@@ -287,19 +342,29 @@ def _day_rows(scope: Scope, period: Period, origin: str, *, with_model: bool) ->
     return _rows(f"SELECT {names}, {_SUMS} FROM ({source}) u (day, model_name, {_NAMES}) GROUP BY {names}", values)
 
 
-def _house_days(borders: list[datetime], values: dict[str, Any]) -> str:
-    """Hours by the zone's days, but for hours in which a day begins: those come from the log."""
-    cut = sorted({border - (border - _EPOCH) % _HOUR for border in borders if (border - _EPOCH) % _HOUR})
-    hour = "(hour_at AT TIME ZONE %(zone)s)::date"
-    whole = "AND hour_at <> ALL (%(cut)s::timestamptz[])" if cut else ""
+def _house_days(period: Period, borders: list[datetime], values: dict[str, Any]) -> str:
+    """Each of the zone's days from the spans within it; a quarter of an hour in which a day begins comes from the log."""
+    days = zip(period.days(), pairwise(borders), strict=True)
+    _name_spans(
+        values,
+        [
+            (day, run)
+            for day, (start, end) in days
+            for run in cover(round_up(start, QUARTER), round_down(end, QUARTER), HOUSE_SPANS)
+        ],
+    )
+    cut = sorted({round_down(border, QUARTER) for border in borders if round_down(border, QUARTER) != border})
+    whole = "AND quarter_at <> ALL (%(cut)s::timestamptz[])" if cut else ""
     parts = [
-        f"SELECT {hour}, value, {_NAMES} FROM billing_usagehourly WHERE {_HOURS} AND cut = 'model' {whole}",
-        f"SELECT {hour}, model_name, {_NAMES} FROM billing_usagedelta WHERE {_HOURS} {whole}",
+        f"""SELECT span.day, r.* FROM {_SPANS} CROSS JOIN LATERAL (
+            SELECT value, {_NAMES} FROM billing_usagehouse t WHERE t.cut = 'model' AND {_IN_SPAN}) r""",
+        f"""SELECT (quarter_at AT TIME ZONE %(zone)s)::date, model_name, {_NAMES} FROM billing_usagedelta
+        WHERE {_INNER} {whole}""",
     ]
     if cut:
         values["cut"] = cut
         values["low"] = [max(at, values["start"]) for at in cut]
-        values["high"] = [min(at + _HOUR, values["end"]) for at in cut]
+        values["high"] = [min(at + QUARTER, values["end"]) for at in cut]
         parts.append(
             f"""SELECT e.* FROM unnest(%(low)s::timestamptz[], %(high)s::timestamptz[]) span (low, high) CROSS JOIN LATERAL (
             SELECT {_LOCAL}, {_NAMES} FROM {COUNTED_CALLS} c

@@ -1,17 +1,21 @@
 """Roll-ups of the request log: folding what calls added, and counting again from the log.
 
-Both take rows of one hour, person, key, group, model, modality and origin into a temporary table, add them up once for each
-roll-up, and put all roll-ups in one transaction, so that none is ahead of another.
+Both take rows of a quarter of an hour, person, key, group, model, modality and origin into a temporary table, add them up once
+for each roll-up, and put all roll-ups in one transaction, so that none is ahead of another. Rows of a longer span are added up
+from those of the next shorter one.
 """
 
 # ruff: noqa: S608  (the parts are constants)
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection, transaction
 
 from billing.counted import COUNTED_CALLS
+from billing.spans import ACCOUNT_SPANS, DAY, HOUSE_SPANS, bin_of, round_down
 
 # Only one worker folds or counts at a time; who comes second has nothing to do.
 _LOCK = "hashtext('billing_usage')"
@@ -22,7 +26,25 @@ _NAMES = ("call_count", "failed_count", "input_tokens", "cached_tokens", "output
 _FIGURES = ", ".join(_NAMES)
 _SUMS = ", ".join(f"billing_sum({name}) AS {name}" for name in _NAMES)
 _KEYS = "user_id, key_id, group_code, model_name, modality, origin"
-_DAY = "(hour_at AT TIME ZONE 'UTC')::date AS day_on"
+_DAY = "(quarter_at AT TIME ZONE 'UTC')::date AS day_on"
+_HOUSE, _ACCOUNT = "cut, value, origin", "user_id, key_id, origin"
+*_UP_TO_DAYS, _LONG = ACCOUNT_SPANS
+
+
+def _spans(lengths: Sequence[int], keys: str, shortest: str) -> str:
+    """The rows of every length: those of the shortest, and each other length out of the one before."""
+    parts = [f"WITH span_{lengths[0]} AS ({shortest})"]
+    for before, minutes in pairwise(lengths):
+        parts.append(
+            f"""span_{minutes} AS (SELECT {bin_of(minutes, "begins_at")} AS begins_at, {keys}, {_SUMS}
+            FROM span_{before} GROUP BY 1, {keys})"""
+        )
+    every = (f"SELECT {minutes} AS minutes, begins_at, {keys}, {_FIGURES} FROM span_{minutes}" for minutes in lengths)
+    return f"{', '.join(parts)} {' UNION ALL '.join(every)}"
+
+
+_HOURS = f"""SELECT {bin_of(ACCOUNT_SPANS[0], "quarter_at")} AS begins_at, {_ACCOUNT}, {_SUMS}
+    FROM billing_usage_round GROUP BY 1, {_ACCOUNT}"""
 # Each roll-up: the columns its rows are unique by, and these rows out of a round.
 _ROLLUPS = {
     "usagecube": (
@@ -33,15 +55,17 @@ _ROLLUPS = {
         "day_on, key_id, origin",
         f"SELECT {_DAY}, key_id, origin, {_SUMS} FROM billing_usage_round GROUP BY 1, 2, 3",
     ),
-    "usagememberdaily": (
-        "day_on, user_id, origin",
-        f"SELECT {_DAY}, user_id, origin, {_SUMS} FROM billing_usage_round GROUP BY 1, 2, 3",
-    ),
-    "usagehourly": (
-        "cut, hour_at, value, origin",
-        f"""SELECT CASE WHEN GROUPING(model_name) = 0 THEN 'model' WHEN GROUPING(group_code) = 0 THEN 'group'
-            ELSE 'modality' END AS cut, hour_at, coalesce(model_name, group_code, modality) AS value, origin, {_SUMS}
-        FROM billing_usage_round GROUP BY hour_at, origin, GROUPING SETS ((model_name), (group_code), (modality))""",
+    "usageaccount": (f"minutes, begins_at, {_ACCOUNT}", _spans(ACCOUNT_SPANS, _ACCOUNT, _HOURS)),
+    "usagehouse": (
+        f"minutes, begins_at, {_HOUSE}",
+        _spans(
+            HOUSE_SPANS,
+            _HOUSE,
+            f"""SELECT quarter_at AS begins_at, CASE WHEN GROUPING(model_name) = 0 THEN 'model'
+                WHEN GROUPING(group_code) = 0 THEN 'group' ELSE 'modality' END AS cut,
+                coalesce(model_name, group_code, modality) AS value, origin, {_SUMS}
+            FROM billing_usage_round GROUP BY quarter_at, origin, GROUPING SETS ((model_name), (group_code), (modality))""",
+        ),
     ),
 }
 
@@ -56,24 +80,29 @@ def _merge(table: str, columns: str, rows: str) -> str:
 
 
 _ADD = [_merge(table, *parts) for table, parts in _ROLLUPS.items()]
-_PUT = [f"INSERT INTO billing_{table} ({columns}, {_FIGURES}) {rows}" for table, (columns, rows) in _ROLLUPS.items()]
+_COUNTED = _ROLLUPS | {"usageaccount": (f"minutes, begins_at, {_ACCOUNT}", _spans(_UP_TO_DAYS, _ACCOUNT, _HOURS))}
+# In the order of the key: one index page after the other, and an account's rows of a day side by side.
+_PUT = [
+    f"INSERT INTO billing_{table} ({columns}, {_FIGURES}) SELECT {columns}, {_FIGURES} FROM ({rows}) n ORDER BY {columns}"
+    for table, (columns, rows) in _COUNTED.items()
+]
 
 # Kept by the connection, so that folding every few seconds does not fill the catalogue.
 _MAKE = f"""CREATE TEMPORARY TABLE IF NOT EXISTS billing_usage_round ON COMMIT DELETE ROWS AS
-    SELECT hour_at, {_KEYS}, {_FIGURES} FROM billing_usagedelta WITH NO DATA"""
+    SELECT quarter_at, {_KEYS}, {_FIGURES} FROM billing_usagedelta WITH NO DATA"""
 _LAST = "SELECT max(id) FROM (SELECT id FROM billing_usagedelta ORDER BY id LIMIT %s) oldest"
 _TAKE = f"""
-WITH gone AS (DELETE FROM billing_usagedelta WHERE id <= %s RETURNING hour_at, {_KEYS}, {_FIGURES})
-INSERT INTO billing_usage_round (hour_at, {_KEYS}, {_FIGURES}) SELECT * FROM gone
+WITH gone AS (DELETE FROM billing_usagedelta WHERE id <= %s RETURNING quarter_at, {_KEYS}, {_FIGURES})
+INSERT INTO billing_usage_round (quarter_at, {_KEYS}, {_FIGURES}) SELECT * FROM gone
 """
 # One statement, so one snapshot: a call that ends meanwhile is either in the log that is counted and its pending count is
 # removed, or in neither and its pending count is folded later.
 _COUNT = f"""
 WITH gone AS (
-    DELETE FROM billing_usagedelta WHERE hour_at >= %(start)s AND hour_at < %(end)s
+    DELETE FROM billing_usagedelta WHERE quarter_at >= %(start)s AND quarter_at < %(end)s
 )
-INSERT INTO billing_usage_round (hour_at, {_KEYS}, {_FIGURES})
-SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+INSERT INTO billing_usage_round (quarter_at, {_KEYS}, {_FIGURES})
+SELECT billing_usage_quarter(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
     billing_usage_model(billed_model, asked_model, outcome), modality, origin, billing_sum(call_count),
     billing_sum(failed_count), billing_sum(input_tokens), billing_sum(cached_tokens), billing_sum(output_tokens),
     billing_sum(cost_nano)
@@ -82,9 +111,17 @@ FROM {COUNTED_CALLS} c WHERE started_at >= %(start)s AND started_at < %(end)s GR
 _CLEAR = (
     "DELETE FROM billing_usagecube WHERE day_on BETWEEN %(first)s AND %(last)s",
     "DELETE FROM billing_usagekeydaily WHERE day_on BETWEEN %(first)s AND %(last)s",
-    "DELETE FROM billing_usagememberdaily WHERE day_on BETWEEN %(first)s AND %(last)s",
-    """DELETE FROM billing_usagehourly WHERE cut IN ('model', 'group', 'modality')
-        AND hour_at >= %(start)s AND hour_at < %(end)s""",
+    f"""DELETE FROM billing_usageaccount WHERE minutes = ANY (ARRAY{list(_UP_TO_DAYS)})
+        AND begins_at >= %(start)s AND begins_at < %(end)s""",
+    f"""DELETE FROM billing_usagehouse WHERE cut IN ('model', 'group', 'modality') AND minutes = ANY (ARRAY{list(HOUSE_SPANS)})
+        AND begins_at >= %(start)s AND begins_at < %(end)s""",
+)
+# Longer spans than days hold days that are not counted again: they are added up from the rows of their days.
+_LONGER = (
+    f"DELETE FROM billing_usageaccount WHERE minutes = {_LONG} AND begins_at >= %(low)s AND begins_at < %(high)s",
+    f"""INSERT INTO billing_usageaccount (minutes, begins_at, {_ACCOUNT}, {_FIGURES})
+    SELECT {_LONG}, {bin_of(_LONG, "begins_at")}, {_ACCOUNT}, {_SUMS} FROM billing_usageaccount
+    WHERE minutes = {DAY} AND begins_at >= %(low)s AND begins_at < %(high)s GROUP BY 2, {_ACCOUNT}""",
 )
 
 
@@ -109,6 +146,9 @@ def fold_usage(limit: int = 20_000) -> int:
 def recount(first: date, last: date) -> int:
     """Count the UTC days from ``first`` to ``last`` (both included) again from the log; gives the number of calls."""
     between = bounds(first, last)
+    days = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, last)]
+    span = timedelta(minutes=_LONG)
+    longer = {"low": round_down(days[0], span), "high": round_down(days[1], span) + span}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         _begin_round(cursor)
@@ -117,6 +157,8 @@ def recount(first: date, last: date) -> int:
             cursor.execute(clear, between)
         for put in _PUT:
             cursor.execute(put)
+        for again in _LONGER:
+            cursor.execute(again, longer)
         cursor.execute("SELECT coalesce(sum(call_count), 0) FROM billing_usage_round")
         return int(cursor.fetchone()[0])
 

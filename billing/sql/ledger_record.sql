@@ -50,9 +50,9 @@ BEGIN
         RETURNING id, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, modality, input_tokens,
             cached_tokens, output_tokens, cost_nano
     ), counted AS (
-        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+        INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
             failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-        SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+        SELECT billing_usage_quarter(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
             billing_usage_model(billed_model, asked_model, outcome), modality, 'relay', count(*),
             count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
         FROM put GROUP BY 1, 2, 3, 4, 5, 6
@@ -69,9 +69,9 @@ BEGIN
         WHERE l.id = late.id AND l.started_at = uuid7_time(late.id)
         RETURNING l.*
     )
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+    INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
         failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-    SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+    SELECT billing_usage_quarter(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
         billing_usage_model(billed_model, asked_model, outcome), modality, origin, -1,
         CASE WHEN outcome <> 'ok' THEN -1 ELSE 0 END, -input_tokens, -cached_tokens, -output_tokens, -cost_nano
     FROM gone;
@@ -448,9 +448,9 @@ BEGIN
     WITH logged AS (
         INSERT INTO billing_requestlog SELECT l.* ON CONFLICT DO NOTHING RETURNING true
     ), counted AS (
-        INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+        INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
             failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-        VALUES (billing_usage_hour(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
+        VALUES (billing_usage_quarter(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
             billing_usage_model(l.billed_model, l.asked_model, l.outcome), l.modality, 'relay', 1,
             CASE WHEN l.outcome <> 'ok' THEN 1 ELSE 0 END, l.input_tokens, l.cached_tokens, l.output_tokens, cost)
     ), paid AS (

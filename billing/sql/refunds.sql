@@ -62,9 +62,9 @@ BEGIN
         nth := nth + 1;
         open_amount := open_amount - part;
     END LOOP;
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+    INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
         failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-    SELECT billing_usage_hour(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
+    SELECT billing_usage_quarter(l.started_at), coalesce(l.user_id, 0), coalesce(l.key_id, 0), l.group_code,
         billing_usage_model(l.billed_model, l.asked_model, l.outcome), l.modality, l.origin, 0, 0, 0, 0, 0, -amount
     FROM billing_requestlog l WHERE l.id = call AND l.started_at = uuid7_time(call);
     IF limited THEN

@@ -21,6 +21,7 @@ from billing.selectors.usage_cuts import (
     Scope,
     ledger_total,
     scope_for,
+    sum_of,
     usage_chart,
     usage_report,
 )
@@ -40,10 +41,11 @@ OWN_CUTS = tuple(cut for cut in CUTS if cut not in ("team", "member"))
 @login_required
 @require_safe
 def usage(request: Asked) -> HttpResponseBase:
-    asked = _asked(request.user, request.GET)
+    kind = request.GET.get("export")
+    asked = _asked(request.user, request.GET, most=None if kind else SHOWN)
     form, period, scope, report = asked.form, asked.period, asked.scope, asked.report
     by, where = report.by, asked.where
-    if kind := request.GET.get("export"):
+    if kind:
         name = f"usage-by-{by}-{period.first}-{period.last}"
         return list_response(request, kind, "usage", _table(asked), saved_as=name)
     chart = usage_chart(request.user, scope, period, where)
@@ -82,7 +84,7 @@ class _Asked:
     report: Report
 
 
-def _asked(actor: User, query: QueryDict) -> _Asked:
+def _asked(actor: User, query: QueryDict, most: int | None = None) -> _Asked:
     form = UsageForm(query, actor=actor, moment=now())
     form.is_valid()
     period, scope = form.period(), scope_for(actor, **form.named())
@@ -90,7 +92,7 @@ def _asked(actor: User, query: QueryDict) -> _Asked:
     by = form.cleaned_data.get("by") or "model"
     by = by if by in cuts else "model"
     where = form.cleaned_data.get("where") or "here"
-    return _Asked(form, period, scope, cuts, where, usage_report(actor, scope, period, by, where))
+    return _Asked(form, period, scope, cuts, where, usage_report(actor, scope, period, by, where, most))
 
 
 def table_of(actor: User, query: QueryDict) -> Table:
@@ -142,12 +144,9 @@ def shown_rows(report: Report, scope: Scope, period: Period) -> list[dict[str, A
         }
         for line in lines[:SHOWN]
     ]
-    if lines[SHOWN:]:
-        rest = Line("", "")
-        for line in lines[SHOWN:]:
-            for name in ("call_count", "failed_count", "input_tokens", "cached_tokens", "output_tokens", "cost_nano"):
-                setattr(rest, name, getattr(rest, name) + getattr(line, name))
-        label = _("%(count)d more, in the export") % {"count": len(lines) - SHOWN}
+    if more := len(lines[SHOWN:]) + report.others_count:
+        rest = sum_of([*lines[SHOWN:], report.others])
+        label = _("%(count)d more, in the export") % {"count": more}
         rows.append({"line": rest, "label": label, "percent": round(rest.cost_nano * 100 / total) if total > 0 else 0})
     return rows
 

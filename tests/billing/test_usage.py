@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from accounts.models import Role, User
-from billing.models import RequestLog, UsageCube, UsageDelta, UsageHourly, UsageMemberDaily
+from billing.models import RequestLog, UsageAccount, UsageCube, UsageDelta, UsageHouse
 from billing.selectors import usage_by_day
 from billing.services import ledger, partitions, usage
 from config.foundation.errors import NotFound
@@ -33,9 +33,9 @@ def daily() -> list[tuple[Any, ...]]:
     return sorted(UsageCube.objects.values_list(*fields))
 
 
-def hourly() -> list[tuple[Any, ...]]:
-    fields = ("hour_at", "cut", "value", "origin", "call_count", "failed_count", "output_tokens", "cost_nano")
-    return sorted(UsageHourly.objects.values_list(*fields))
+def house() -> list[tuple[Any, ...]]:
+    fields = ("minutes", "begins_at", "cut", "value", "origin", "call_count", "failed_count", "output_tokens", "cost_nano")
+    return sorted(UsageHouse.objects.values_list(*fields))
 
 
 def some_calls() -> User:
@@ -53,19 +53,19 @@ def test_folding_in_any_steps_equals_a_recount() -> None:
     some_calls()
     while usage.fold_usage(limit=7):
         assert broken() == {}
-    folded = daily(), hourly()
+    folded = daily(), house()
     assert UsageDelta.objects.count() == 0
     first, last = (NOON - timedelta(days=12)).date(), NOON.date()
     UsageCube.objects.all().delete()
-    UsageHourly.objects.filter(cut="group").update(cost_nano=7)
-    UsageHourly.objects.create(hour_at=NOON.replace(minute=0), cut="model", value="ghost", call_count=5)
-    UsageMemberDaily.objects.update(call_count=99)
-    assert set(broken()) == {"usage_cube", "usage_hourly", "usage_members"}
+    UsageHouse.objects.filter(cut="group", minutes=15).update(cost_nano=7)
+    UsageHouse.objects.create(minutes=15, begins_at=NOON, cut="model", value="ghost", call_count=5)
+    UsageAccount.objects.filter(minutes=60).update(call_count=99)
+    assert set(broken()) == {"usage_cube", "usage_house", "usage_accounts", "usage_spans"}
     assert usage.recount(first, last) == 40
-    assert (daily(), hourly()) == folded
+    assert (daily(), house()) == folded
     assert broken() == {}
     assert usage.recount(first, last) == 40
-    assert (daily(), hourly()) == folded
+    assert (daily(), house()) == folded
 
 
 def test_a_recount_takes_over_what_is_not_folded_yet() -> None:

@@ -14,7 +14,7 @@ from django.test import Client
 from openpyxl import load_workbook
 
 from accounts.models import Group, GroupMembership, Role, User
-from billing.models import LedgerEntry, RequestLog, UsageCube, UsageDelta, UsageHourly, UsageKeyDaily, UsageMemberDaily
+from billing.models import LedgerEntry, RequestLog, UsageAccount, UsageCube, UsageDelta, UsageHouse, UsageKeyDaily
 from billing.selectors.usage_cuts import CUTS, Period, Scope, ledger_total, scope_for, usage_chart, usage_report
 from billing.services import ledger, partitions, usage
 from billing.statements.months import start_of
@@ -142,9 +142,13 @@ def rolled_up() -> list[list[Any]]:
     cube = ("day_on", "user_id", "key_id", "group_code", "model_name", "modality", "origin", "call_count", "cost_nano")
     return [
         sorted(UsageCube.objects.values_list(*cube)),
-        sorted(UsageHourly.objects.values_list("hour_at", "cut", "value", "origin", "call_count", "cost_nano")),
+        sorted(UsageHouse.objects.values_list("minutes", "begins_at", "cut", "value", "origin", "call_count", "cost_nano")),
         sorted(UsageKeyDaily.objects.values_list("day_on", "key_id", "origin", "call_count", "cost_nano")),
-        sorted(UsageMemberDaily.objects.values_list("day_on", "user_id", "origin", "call_count", "cost_nano")),
+        sorted(
+            UsageAccount.objects.values_list(
+                "minutes", "begins_at", "user_id", "key_id", "origin", "call_count", "failed_count", "cost_nano"
+            )
+        ),
     ]
 
 
@@ -154,10 +158,11 @@ def test_R029_folded_in_any_steps_equals_a_recount_and_running_it_again_changes_
         pass
     folded = rolled_up()
     UsageCube.objects.filter(group_code="g0", model_name="m3").delete()
-    UsageMemberDaily.objects.filter(day_on=LAST).update(cost_nano=7, call_count=99)
+    UsageAccount.objects.filter(begins_at__date=LAST).update(cost_nano=7, call_count=99)
+    UsageAccount.objects.filter(minutes=14400).update(cost_nano=7)
     UsageKeyDaily.objects.filter(day_on=LAST).update(cost_nano=8, call_count=98)
-    UsageHourly.objects.create(hour_at=NOW, cut="model", value="ghost", call_count=5)
-    assert set(broken(NOW)) == {"usage_cube", "usage_members", "usage_keys", "usage_hourly"}
+    UsageHouse.objects.create(minutes=15, begins_at=NOW, cut="model", value="ghost", call_count=5)
+    assert set(broken(NOW)) == {"usage_cube", "usage_accounts", "usage_keys", "usage_house", "usage_spans"}
     for _again in range(2):
         call_command("usage_recount", "--until", "2026-11-30", stdout=io.StringIO())
         assert rolled_up() == folded

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from billing.models import DeskItem, Hold, LedgerAccount, LedgerEntry, LedgerSeal, RequestLog, UsageHourly
+from billing.models import DeskItem, Hold, LedgerAccount, LedgerEntry, LedgerSeal, RequestLog, UsageHouse
 from billing.services import leases, ledger, usage
 from gateway.relay.replay import replay
 from tests.billing.helpers import broken
@@ -56,7 +56,7 @@ def recount() -> dict[int, int]:
 def test_R025_M6_whatever_dies_under_traffic_every_balance_equals_a_recount(world: World, storm: chaos.Storm) -> None:
     asyncio.run(storm.rage(chaos.CALLS, chaos.CLIENTS))
     # The worker does its work, however often it died: what waits for it is still in the queue.
-    until(lambda: UsageHourly.objects.exists() and LedgerSeal.objects.exists(), 120, 0.2)
+    until(lambda: UsageHouse.objects.exists() and LedgerSeal.objects.exists(), 120, 0.2)
     storm.end()
     # What the last ones to die left on the disk.
     replay(Path(storm.state) / "spool")

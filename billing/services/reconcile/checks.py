@@ -7,6 +7,7 @@ A full run asks every invariant of the ledger. A quick one asks the same of the 
 from billing.counted import COUNTED_CALLS
 from billing.invariants.history import DESK, HISTORY
 from billing.invariants.queries import INVARIANTS, Invariant
+from billing.spans import HOUSE_SPANS
 
 _QUICK_WHOLE = ("held", "hold_parts", "hold_overdue", "guards", "suspense", "desk", "payments", "cash", "disputes")
 
@@ -54,20 +55,20 @@ _RECENT = (
             WHERE l.id = e.transaction_id AND l.started_at = uuid7_time(e.transaction_id))""",
     ),
     Invariant(
-        "usage_hourly",
-        "Hourly usage of these hours equals a count of the request log.",
-        f"""SELECT format('%s', coalesce(r.hour_at, l.hour_at)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
+        "usage_house",
+        "Everybody's usage of these hours equals a count of the request log.",
+        f"""SELECT format('%s', coalesce(r.at, l.at)), format('calls %s / %s, cost %s / %s', r.c, l.c, r.n, l.n)
         FROM (
-            SELECT hour_at, sum(call_count) AS c, sum(cost_nano) AS n FROM (
-                SELECT hour_at, call_count, cost_nano FROM billing_usagehourly
-                WHERE cut = 'model' AND hour_at >= %(since)s::timestamptz
+            SELECT at, sum(call_count) AS c, sum(cost_nano) AS n FROM (
+                SELECT begins_at AS at, call_count, cost_nano FROM billing_usagehouse
+                WHERE cut = 'model' AND minutes = {HOUSE_SPANS[0]} AND begins_at >= %(since)s::timestamptz
                 UNION ALL
-                SELECT hour_at, call_count, cost_nano FROM billing_usagedelta WHERE hour_at >= %(since)s::timestamptz
+                SELECT quarter_at, call_count, cost_nano FROM billing_usagedelta WHERE quarter_at >= %(since)s::timestamptz
             ) parts GROUP BY 1
         ) r FULL JOIN (
-            SELECT billing_usage_hour(started_at) AS hour_at, sum(call_count) AS c, sum(cost_nano) AS n FROM {COUNTED_CALLS} x
+            SELECT billing_usage_quarter(started_at) AS at, sum(call_count) AS c, sum(cost_nano) AS n FROM {COUNTED_CALLS} x
             WHERE started_at >= %(since)s::timestamptz GROUP BY 1
-        ) l USING (hour_at)
+        ) l USING (at)
         WHERE (coalesce(r.c, 0), coalesce(r.n, 0)) <> (coalesce(l.c, 0), coalesce(l.n, 0))""",  # noqa: S608  (constants)
     ),
 )

@@ -42,9 +42,9 @@ WITH fresh AS (
     RETURNING id, source_ref, price_detail, started_at, user_id, key_id, group_code, billed_model, asked_model, outcome,
         modality, input_tokens, cached_tokens, output_tokens, cost_nano
 ), counted AS (
-    INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+    INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
         failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-    SELECT billing_usage_hour(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+    SELECT billing_usage_quarter(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
         billing_usage_model(billed_model, asked_model, outcome), modality, 'imported', count(*),
         count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
     FROM fresh GROUP BY 1, 2, 3, 4, 5, 6

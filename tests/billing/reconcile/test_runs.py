@@ -30,9 +30,9 @@ def unbilled(user: User, cost: int = 370_000) -> UUID:
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO billing_usagedelta (hour_at, user_id, key_id, group_code, model_name, origin, call_count,
+            """INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, origin, call_count,
             failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
-            VALUES (billing_usage_hour(%s), %s, 0, '', 'gpt-4o', 'relay', 1, 0, 1000, 0, 50, %s)""",
+            VALUES (billing_usage_quarter(%s), %s, 0, '', 'gpt-4o', 'relay', 1, 0, 1000, 0, 50, %s)""",
             [uuid7_time(call), user.pk, cost],
         )
     return call
@@ -121,7 +121,7 @@ class TestRuns:
         RequestLog.objects.filter(pk=call).delete()
         reconcile.start_and_execute("quick")
         found = dict(Difference.objects.values_list("check_code", "detail"))
-        assert set(found) == {"phantom", "usage_hourly"}
+        assert set(found) == {"phantom", "usage_house"}
         assert call.hex in found["phantom"].replace("-", "")
 
     def test_one_run_at_a_time_and_a_killed_one_is_noted(self) -> None:

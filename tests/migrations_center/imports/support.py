@@ -167,7 +167,7 @@ _STATE = {
         JOIN LATERAL (SELECT tail FROM keys_keysecret k WHERE k.key_id = r.key_id LIMIT 1) s ON true ORDER BY r.id
     """,
     "usage": """
-        SELECT hour_at, u.username, group_code, model_name, sum(call_count), sum(failed_count), sum(input_tokens),
+        SELECT quarter_at, u.username, group_code, model_name, sum(call_count), sum(failed_count), sum(input_tokens),
         sum(output_tokens), sum(cost_nano) FROM billing_usagedelta d LEFT JOIN accounts_user u ON u.id = d.user_id
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     """,
