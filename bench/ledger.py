@@ -261,20 +261,24 @@ def _held(line: Line, people: list[int], name: str, number: int) -> list[tuple[U
 
 
 @contextmanager
-def own_database() -> Iterator[str]:
-    connection.settings_dict["TEST"]["NAME"] = f"bench_ledger_{os.getpid()}"
+def own_database(kept: str = "") -> Iterator[str]:
+    """A database with people and purses. It is removed afterwards, unless it is ``kept`` under a name for the next time."""
+    connection.settings_dict["TEST"]["NAME"] = kept or f"bench_ledger_{os.getpid()}"
     name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False, keepdb=bool(kept))
     params = connection.get_connection_params()
     try:
         with connection.cursor() as cursor:
-            cursor.execute(MAKE_PEOPLE, [PEOPLE])
-            cursor.execute(MAKE_PURSES)
-            cursor.execute(MAKE_FLOOR)
-            cursor.execute("SELECT billing_house_account('revenue', '')")
+            cursor.execute("SELECT EXISTS (SELECT 1 FROM accounts_user)")
+            if not cursor.fetchone()[0]:
+                cursor.execute(MAKE_PEOPLE, [PEOPLE])
+                cursor.execute(MAKE_PURSES)
+                cursor.execute(MAKE_FLOOR)
+                cursor.execute("SELECT billing_house_account('revenue', '')")
         yield make_conninfo(**{x: params[x] for x in ("host", "port", "user", "password", "dbname") if params.get(x)})
     finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+        if not kept:
+            connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def main() -> None:

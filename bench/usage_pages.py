@@ -1,8 +1,8 @@
 """The usage page and every list of calls over 10,000,000 rows of the request log.
 
 Prints p50 and p95 over many people for each cut of the usage page in three zones, the house's cuts, and the lists of calls as
-people and staff ask for them. Makes a database of its own and removes it. ``--rows`` and ``--people`` make it smaller,
-``--plans`` prints every query's plan.
+people and staff ask for them. Makes a database of its own and removes it; ``--keep`` keeps it and uses it again, on a server
+that DATABASE_URL names. ``--rows`` and ``--people`` make it smaller, ``--plans`` prints every query's plan.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import django
@@ -19,16 +19,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 django.setup()
 
 from django.db import connection  # noqa: E402
+from django.db.models import Max  # noqa: E402
 
 from accounts.models import Group, GroupMembership, Role, User  # noqa: E402
 from bench.ledger import own_database  # noqa: E402
 from bench.usage_rows import DAYS, KEYS, fill, parser, run  # noqa: E402
 from billing.models import RequestLog  # noqa: E402
 from billing.selectors import CallFilters, Period, Scope, calls_for, usage_by_day, usage_chart, usage_report  # noqa: E402
+from billing.selectors.usage_cuts import CUTS  # noqa: E402
 from billing.services import usage  # noqa: E402
 from config.foundation.ids import uuid7  # noqa: E402
 
 PLANS = False
+# What the page shows, and how often everybody's usage is asked for.
+SHOWN = 200
+LOOKS = 9
 
 
 def show(name: str, reads: list[Callable[[], Any]]) -> None:
@@ -61,9 +66,20 @@ def usage_pages(period: Period, people: list[User], busy: User, team: Group, sta
     show(f"busiest person: by model, {zone}", [lambda: usage_report(busy, Scope(user=busy), period, "model")] * 5)
     show(f"busiest person: chart, {zone}", [lambda: usage_chart(busy, Scope(user=busy), period)] * 5)
     show(f"team of 10 keys: by key, {zone}", [lambda: usage_report(staff, Scope(team=team), period, "key")] * 5)
-    for by in ("model", "modality", "group", "key", "team", "member", "day"):
-        show(f"everybody: by {by}, {zone}", [lambda by=by: usage_report(staff, Scope(), period, by)] * 5)
-    show(f"everybody: chart, {zone}", [lambda: usage_chart(staff, Scope(), period)] * 5)
+    for by in CUTS:
+        show(f"everybody: by {by}, {zone}", [lambda by=by: usage_report(staff, Scope(), period, by, most=SHOWN)] * LOOKS)
+    show(f"everybody: chart, {zone}", [lambda: usage_chart(staff, Scope(), period)] * LOOKS)
+    show(f"everybody: export by key, {zone}", [lambda: usage_report(staff, Scope(), period, "key")] * LOOKS)
+
+
+def long_periods(last: date, staff: User) -> None:
+    """What the other spans of the page ask for; 365 days are as many rows of each key as there are, not more calls."""
+    for days in (7, 90, 365):
+        for zone in ("UTC", "Asia/Kolkata"):
+            period = Period(last - timedelta(days=days - 1), last, zone)
+            for by in ("model", "key", "day"):
+                reads = [lambda by=by, period=period: usage_report(staff, Scope(), period, by, most=SHOWN)]
+                show(f"everybody: by {by}, {days} days of {zone}", reads * LOOKS)
 
 
 def call_lists(until: datetime, people: list[User], busy: User, member: User, support: User) -> None:
@@ -99,17 +115,20 @@ def call_lists(until: datetime, people: list[User], busy: User, member: User, su
 def main(options: argparse.Namespace) -> None:
     global PLANS
     PLANS = options.plans
-    with own_database():
-        until = datetime.now(UTC)
-        first, _keys = fill(options.rows, until)
-        for back in range(DAYS, -1, -1):
-            day = (until - timedelta(days=back)).date()
-            usage.recount(day, day)
-        run("VACUUM ANALYZE")
+    with own_database(f"bench_usage_{options.rows}" if options.keep else ""):
+        if not RequestLog.objects.exists():
+            until = datetime.now(UTC)
+            fill(options.rows, until)
+            for back in range(DAYS, -1, -1):
+                day = (until - timedelta(days=back)).date()
+                usage.recount(day, day)
+            run("VACUUM ANALYZE")
+        until = RequestLog.objects.aggregate(at=Max("started_at"))["at"]
+        first = User.objects.order_by("pk").values_list("pk", flat=True)[0]
         team = Group.objects.get(code="crew")
         member = User.objects.get(pk=first + 4000)
-        GroupMembership.objects.create(group=team, user=member)
-        support = User.objects.create_user(username="support", role=Role.SUPPORT, is_staff=True)
+        GroupMembership.objects.get_or_create(group=team, user=member)
+        support, _made = User.objects.get_or_create(username="support", role=Role.SUPPORT, is_staff=True)
         step = max(1, (KEYS - 1) // options.people)
         people = list(User.objects.filter(pk__in=range(first, first + KEYS, step)).order_by("pk"))
         print(f"\n{'':<58} {'p50 ms':>9} {'p95 ms':>9} {'worst':>9}")
@@ -117,6 +136,7 @@ def main(options: argparse.Namespace) -> None:
         for zone in ("UTC", "Asia/Shanghai", "Asia/Kolkata"):
             period = Period(last - timedelta(days=29), last, zone)
             usage_pages(period, people, User.objects.get(pk=first), team, support)
+        long_periods(last, support)
         call_lists(until, people, User.objects.get(pk=first), member, support)
         sizes = run(
             """SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class
@@ -129,5 +149,6 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--people", type=int, default=200, help="how many people look, %(default)s if not said")
+    arguments.add_argument("--keep", action="store_true", help="keep the database and use it again")
     arguments.add_argument("--plans", action="store_true", help="print the plan of each query")
     main(arguments.parse_args())

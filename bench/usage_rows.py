@@ -23,6 +23,7 @@ HEADLINE = 10_000_000
 DAYS = 90
 KEYS = 5_000
 # Skewed as traffic is: the square of a random number favours the first people, keys and models. A key belongs to one person.
+# In the order of time, as a log is written.
 FILL = """
 INSERT INTO billing_requestlog (id, started_at, duration_ms, first_token_ms, user_id, key_id, key_name, key_tail, group_code,
     endpoint, is_stream, route, asked_model, billed_model, served_model, outcome, http_status, error_code, input_tokens,
@@ -37,7 +38,7 @@ SELECT i.id, uuid7_time(i.id), 900, 300, %(first_user)s + p.n, %(first_key)s + p
 FROM (
     SELECT random() * random() AS u, (random() * random() * 60)::int AS m, random() AS f,
         %(until)s::timestamptz - make_interval(secs => random() * 86400 * %(days)s) AS at
-    FROM generate_series(1, %(rows)s)
+    FROM generate_series(1, %(rows)s) ORDER BY at
 ) x
 CROSS JOIN LATERAL (SELECT (x.u * 4999)::int AS n) p
 CROSS JOIN LATERAL (SELECT x.m AS n, 'model-' || x.m AS name) m
