@@ -12,7 +12,7 @@ HOUR, DAY = 60, 1440
 QUARTER = timedelta(minutes=15)
 # In minutes. By model, group and kind there are few rows, so also quarters of hours; by person and key there are many.
 HOUSE_SPANS = (15, HOUR, 240, DAY)
-ACCOUNT_SPANS = (HOUR, 240, DAY, 10 * DAY)
+ACCOUNT_SPANS = (HOUR, 240, DAY, 10 * DAY, 60 * DAY)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -47,7 +47,7 @@ _FILL = [
     f"""INSERT INTO billing_usageaccount (minutes, begins_at, user_id, key_id, origin, {_FIGURES})
     SELECT 60, date_bin('60 minutes', started_at, timestamptz 'epoch'), coalesce(user_id, 0), coalesce(key_id, 0), origin, {_COUNT}
     FROM {_COUNTED} c GROUP BY 2, 3, 4, 5""",
-    *_longer("billing_usageaccount", "user_id, key_id, origin", (60, 240, 1440, 14400)),
+    *_longer("billing_usageaccount", "user_id, key_id, origin", (60, 240, 1440, 14400, 86400)),
     f"""INSERT INTO billing_usagehouse (minutes, begins_at, cut, value, origin, {_FIGURES})
     SELECT 15, billing_usage_quarter(started_at), x.cut, x.value, origin, {_COUNT}
     FROM {_COUNTED} c CROSS JOIN LATERAL (VALUES ('group', group_code), ('modality', modality),
@@ -68,7 +68,7 @@ def rollup(*columns):
     return [
         *((name, models.BigIntegerField(default=0, verbose_name=word)) for name, word in zip(_NAMES, figures, strict=True)),
         ("pk", key),
-        ("minutes", models.SmallIntegerField(verbose_name="minutes")),
+        ("minutes", models.IntegerField(verbose_name="minutes")),
         ("begins_at", models.DateTimeField(verbose_name="begins")),
         ("origin", models.CharField(default="relay", max_length=10, verbose_name="origin")),
     ]

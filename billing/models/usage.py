@@ -143,7 +143,7 @@ class UsageHouse(_Rollup):
 
     pk = models.CompositePrimaryKey("cut", "minutes", "begins_at", "value", "origin")
     cut = models.CharField(max_length=8, choices=Cut.choices)
-    minutes = models.SmallIntegerField(_("minutes"))
+    minutes = models.IntegerField(_("minutes"))
     begins_at = models.DateTimeField(_("begins"))
     value = models.CharField(max_length=255, blank=True)
     origin = models.CharField(_("origin"), max_length=10, default="relay")
@@ -159,7 +159,7 @@ class UsageAccount(_Rollup):
     """
 
     pk = models.CompositePrimaryKey("minutes", "begins_at", "user_id", "key_id", "origin")
-    minutes = models.SmallIntegerField(_("minutes"))
+    minutes = models.IntegerField(_("minutes"))
     begins_at = models.DateTimeField(_("begins"))
     user_id = models.BigIntegerField()
     key_id = models.BigIntegerField()

@@ -48,7 +48,7 @@ _DAY = timedelta(days=1)
 _INNER = "quarter_at >= %(inner_start)s AND quarter_at < %(inner_end)s AND origin = ANY (%(origins)s)"
 # No row of a span's list is read together with another's: OFFSET 0 makes it a walk of the key for each, whatever the planner
 # thinks of their number.
-_SPANS = """unnest(%(span_days)s::date[], %(span_minutes)s::smallint[], %(span_lows)s::timestamptz[],
+_SPANS = """unnest(%(span_days)s::date[], %(span_minutes)s::int[], %(span_lows)s::timestamptz[],
     %(span_highs)s::timestamptz[]) span (day, minutes, low, high)"""
 _IN_SPAN = """t.minutes = span.minutes AND t.begins_at >= span.low AND t.begins_at < span.high
     AND t.origin = ANY (%(origins)s) OFFSET 0"""

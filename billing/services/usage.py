@@ -28,7 +28,7 @@ _SUMS = ", ".join(f"billing_sum({name}) AS {name}" for name in _NAMES)
 _KEYS = "user_id, key_id, group_code, model_name, modality, origin"
 _DAY = "(quarter_at AT TIME ZONE 'UTC')::date AS day_on"
 _HOUSE, _ACCOUNT = "cut, value, origin", "user_id, key_id, origin"
-*_UP_TO_DAYS, _LONG = ACCOUNT_SPANS
+_UP_TO_DAYS = ACCOUNT_SPANS[: ACCOUNT_SPANS.index(DAY) + 1]
 
 
 def _spans(lengths: Sequence[int], keys: str, shortest: str) -> str:
@@ -116,13 +116,16 @@ _CLEAR = (
     f"""DELETE FROM billing_usagehouse WHERE cut IN ('model', 'group', 'modality') AND minutes = ANY (ARRAY{list(HOUSE_SPANS)})
         AND begins_at >= %(start)s AND begins_at < %(end)s""",
 )
-# Longer spans than days hold days that are not counted again: they are added up from the rows of their days.
-_LONGER = (
-    f"DELETE FROM billing_usageaccount WHERE minutes = {_LONG} AND begins_at >= %(low)s AND begins_at < %(high)s",
-    f"""INSERT INTO billing_usageaccount (minutes, begins_at, {_ACCOUNT}, {_FIGURES})
-    SELECT {_LONG}, {bin_of(_LONG, "begins_at")}, {_ACCOUNT}, {_SUMS} FROM billing_usageaccount
-    WHERE minutes = {DAY} AND begins_at >= %(low)s AND begins_at < %(high)s GROUP BY 2, {_ACCOUNT}""",
-)
+# Longer spans than days hold days that are not counted again: they are added up from the rows of the next shorter span.
+_LONGER = {
+    minutes: (
+        f"DELETE FROM billing_usageaccount WHERE minutes = {minutes} AND begins_at >= %(low)s AND begins_at < %(high)s",
+        f"""INSERT INTO billing_usageaccount (minutes, begins_at, {_ACCOUNT}, {_FIGURES})
+        SELECT {minutes}, {bin_of(minutes, "begins_at")}, {_ACCOUNT}, {_SUMS} FROM billing_usageaccount
+        WHERE minutes = {shorter} AND begins_at >= %(low)s AND begins_at < %(high)s GROUP BY 2, {_ACCOUNT}""",
+    )
+    for shorter, minutes in pairwise(ACCOUNT_SPANS[len(_UP_TO_DAYS) - 1 :])
+}
 
 
 def fold_usage(limit: int = 20_000) -> int:
@@ -147,8 +150,6 @@ def recount(first: date, last: date) -> int:
     """Count the UTC days from ``first`` to ``last`` (both included) again from the log; gives the number of calls."""
     between = bounds(first, last)
     days = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, last)]
-    span = timedelta(minutes=_LONG)
-    longer = {"low": round_down(days[0], span), "high": round_down(days[1], span) + span}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         _begin_round(cursor)
@@ -157,8 +158,10 @@ def recount(first: date, last: date) -> int:
             cursor.execute(clear, between)
         for put in _PUT:
             cursor.execute(put)
-        for again in _LONGER:
-            cursor.execute(again, longer)
+        for minutes, again in _LONGER.items():
+            span = timedelta(minutes=minutes)
+            for sql in again:
+                cursor.execute(sql, {"low": round_down(days[0], span), "high": round_down(days[1], span) + span})
         cursor.execute("SELECT coalesce(sum(call_count), 0) FROM billing_usage_round")
         return int(cursor.fetchone()[0])
 

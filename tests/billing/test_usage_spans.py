@@ -147,8 +147,10 @@ def test_R029_one_day_counted_again_leaves_the_long_spans_right(year: User) -> N
         pass
     before = rolled_up()
     day = date(2026, 7, 14)
-    UsageAccount.objects.filter(begins_at__date=day, minutes__lt=14400).update(cost_nano=7)
-    UsageAccount.objects.filter(begins_at__date__lte=day, minutes=14400, begins_at__date__gt=day - timedelta(days=10)).delete()
+    UsageAccount.objects.filter(begins_at__date=day, minutes__lte=1440).update(cost_nano=7)
+    for length in (10, 60):
+        began = day - timedelta(days=length)
+        UsageAccount.objects.filter(minutes=length * 1440, begins_at__date__lte=day, begins_at__date__gt=began).delete()
     usage.recount(day, day)
     assert rolled_up() == before
     assert broken(NOW) == {}
