@@ -75,7 +75,7 @@ def rollup(*columns):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0039_statement_workbooks")]
+    dependencies = [("billing", "0040_refunds_newest")]
     operations = [
         migrations.RunSQL(_FOLD, migrations.RunSQL.noop),
         migrations.RenameField("UsageDelta", "hour_at", "quarter_at"),
