@@ -75,7 +75,7 @@ def rollup(*columns):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0040_refunds_newest")]
+    dependencies = [("billing", "0041_windows_before_use")]
     operations = [
         migrations.RunSQL(_FOLD, migrations.RunSQL.noop),
         migrations.RenameField("UsageDelta", "hour_at", "quarter_at"),
