@@ -11,7 +11,7 @@ from django import forms
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.widgets import BASE_INPUT_CLASSES, SELECT_CLASSES
 
 from models_catalog.parameters import MOST_NAME, MOST_PARAMETERS, TYPES, number_of
@@ -19,6 +19,12 @@ from models_catalog.parameters import MOST_NAME, MOST_PARAMETERS, TYPES, number_
 BLANK_ROWS = 4
 TEXTS = ("name", "type", "values", "min", "max", "default")
 FLAGS = ("required", "refused")
+TYPE_WORDS = {
+    "integer": pgettext_lazy("type of a parameter", "whole number"),
+    "number": pgettext_lazy("type of a parameter", "number"),
+    "boolean": pgettext_lazy("type of a parameter", "yes or no"),
+    "string": pgettext_lazy("type of a parameter", "text"),
+}
 
 Row = dict[str, Any]
 
@@ -144,7 +150,7 @@ class RuleRowsWidget(forms.Widget):
         context = {
             "name": name,
             "rows": rows + [blank] * BLANK_ROWS,
-            "types": TYPES,
+            "types": [(one, TYPE_WORDS[one]) for one in TYPES],
             "input_class": " ".join(BASE_INPUT_CLASSES),
             "select_class": " ".join(SELECT_CLASSES),
         }

@@ -214,8 +214,8 @@ class TargetForm(CapitalLabels, forms.ModelForm):
         required=False,
         help_text=_(
             "One row for each parameter of a request. Values: those it takes, with commas (1024x1024, 1536x1024); or a type, "
-            'with limits for numbers (seed: integer, from 0). In quotes a value is a text: "4". Refused: a request with it is '
-            "refused. "
+            'with limits for numbers (seed: whole number, from 0). In quotes a value is a text: "4". Refused: a request '
+            "with it is refused. "
             "An empty row is left out, and save to get more empty rows."
         ),
     )
