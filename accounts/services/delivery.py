@@ -38,12 +38,14 @@ FIRST_WAIT = timedelta(minutes=1)
 # One sender at a time holds this lock of its own database connection; it ends with the connection, killed or not.
 SENDER_LOCK = 7_402_118_551
 
+# As an array the subquery runs once. Behind IN the planner may run it anew for each row, and each time it skips what it has
+# locked: more would be claimed than the limit.
 _CLAIM = """
 UPDATE accounts_outboundmail SET state = 'sending', claimed_at = %(moment)s, attempts = attempts + 1
-WHERE id IN (
+WHERE id = ANY (ARRAY(
     SELECT id FROM accounts_outboundmail WHERE state = 'queued' AND next_attempt_at <= %(moment)s
     ORDER BY next_attempt_at, created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id
 """
 

@@ -37,13 +37,14 @@ FIRST_WAIT = timedelta(seconds=30)
 STALE = timedelta(minutes=2)
 SECONDS = 10
 BATCH = 20
+# An array, not IN: the planner may run a subquery behind IN anew for each row, and would claim more than the limit.
 _CLAIM = """
 UPDATE billing_hookdelivery SET state = 'sending', claimed_at = %(moment)s, attempts = attempts + 1
-WHERE id IN (
+WHERE id = ANY (ARRAY(
     SELECT d.id FROM billing_hookdelivery d JOIN billing_hookendpoint e ON e.id = d.endpoint_id AND e.is_active
     WHERE d.state = 'queued' AND d.next_attempt_at <= %(moment)s
     ORDER BY d.next_attempt_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
-) RETURNING id
+)) RETURNING id
 """
 
 

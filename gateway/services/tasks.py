@@ -31,11 +31,12 @@ AT_ONCE = 8
 POLL_SECONDS = 15
 # A claimed task is not another worker's for so long.
 CLAIM = timedelta(seconds=90)
+# An array, not IN: the planner may run a subquery behind IN anew for each row, and would claim more than the limit.
 _CLAIM_SQL = f"""
-UPDATE gateway_mediatask SET next_check_at = %(until)s WHERE id IN (
+UPDATE gateway_mediatask SET next_check_at = %(until)s WHERE id = ANY (ARRAY(
     SELECT id FROM gateway_mediatask WHERE next_check_at <= %(moment)s ORDER BY next_check_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-) RETURNING {COLUMNS}
+)) RETURNING {COLUMNS}
 """  # noqa: S608 - the columns are ours
 SEEN_SQL = "SELECT gateway_task_seen(%s, %s::jsonb, %s::jsonb)"
 

@@ -80,6 +80,19 @@ def test_forty_mails_arrive_once_each_and_a_second_run_sends_none(smtp: Double, 
     assert first.get_body(("html",)).get_content().strip() == "<p>Hello 7</p>"
 
 
+def test_no_plan_claims_more_than_a_batch(write_mails: Write) -> None:
+    """Statistics decide how a claim is planned; whichever way, it takes its number and no more."""
+    write_mails(40)
+    with connection.cursor() as cursor:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize", "indexscan", "bitmapscan"):
+            cursor.execute(f"SET enable_{way} = off")
+        try:
+            assert len(delivery._claim(7)) == 7
+        finally:
+            cursor.execute("RESET ALL")
+    assert counts() == {"queued": 33, "sending": 7}
+
+
 @pytest.mark.slow
 def test_a_worker_killed_before_the_text_loses_and_repeats_nothing(smtp: Double, write_mails: Write) -> None:
     write_mails(40)

@@ -88,7 +88,8 @@ class Stage:
         assert decision["reserved_nano"] == MOST
         lender.wish(row, "demo-chat", CHAT, MOST)
         worker.calls.finish(call, "ok", **USED)
-        await until(lambda: lender._loans)
+        # A loan is good for the copy of keys and prices it was opened with.
+        await until(lambda: lender._loans and lender._version == worker.copy.version)
         return lender
 
     def begin(self, worker: Worker) -> Any:
