@@ -59,6 +59,10 @@ def test_database(
     yield
     if not django_db_keepdb:
         with django_db_blocker.unblock():
+            # What the browser's threads left open keeps a database from being removed.
+            with connection.cursor() as cursor:
+                others = "datname = current_database() AND pid <> pg_backend_pid()"
+                cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
             teardown_databases(made, verbosity=0)
 
 
