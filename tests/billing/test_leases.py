@@ -19,7 +19,7 @@ from billing.services.leases import LeaseRenewal, LeaseRequest
 from config.foundation.clock import now
 from config.foundation.ids import uuid7
 from keys.models import ApiKey
-from tests.billing.helpers import broken, counted, figures, give, hold, key_of, rich
+from tests.billing.helpers import broken, counted, figures, give, hold, key_of, plan_without, rich
 from tests.gateway.servers import test_database_url
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +163,9 @@ def test_a_limit_keeps_calls_on_holds_of_their_own_and_counts_what_was_lent() ->
     assert figures(purse) == (880, 380)
 
 
-def test_what_was_lent_before_a_limit_counts_in_a_day_that_has_no_window_yet() -> None:
+@pytest.mark.parametrize("without", [(), ("nestloop",), ("hashjoin", "mergejoin", "indexscan", "bitmapscan")])
+def test_what_was_lent_before_a_limit_counts_in_a_day_that_has_no_window_yet(without: tuple[str, ...]) -> None:
+    plan_without(*without)
     user, _purse = rich(amount=1000)
     key = key_of(user)
     lease = lend(key, 400).lease_id

@@ -15,7 +15,7 @@ from billing.services.budgets import set_key_limit, set_spend_limit
 from config.foundation.errors import InvalidInput, NotAllowed, NotFound
 from config.foundation.ids import uuid7
 from keys.models import ApiKey
-from tests.billing.helpers import broken, counted, end, figures, give, hold, key_of, person, rich, wants
+from tests.billing.helpers import broken, counted, end, figures, give, hold, key_of, person, plan_without, rich, wants
 from tests.billing.test_at_once import pool, together  # noqa: F401
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +24,12 @@ CENT = USD // 100
 # Last month's tenth, midnight in UTC and, eight hours earlier, in Shanghai.
 TENTH = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(day=10, hour=0, minute=0, second=0, microsecond=0)
 MIDNIGHT = TENTH - timedelta(hours=8)
+# With the functions before migration 0041 each of these but the first counted less than was held or spent.
+PLANS = pytest.mark.parametrize(
+    "without",
+    [(), ("nestloop",), ("nestloop", "hashjoin"), ("nestloop", "mergejoin"), ("hashjoin", "mergejoin", "indexscan", "bitmapscan")],
+    ids=lambda ways: "-".join(ways) or "any",
+)
 
 
 def call_at(moment: datetime, number: int = 0) -> Any:
@@ -76,8 +82,10 @@ def test_R017_a_daily_limit_ends_at_midnight_of_its_time_zone() -> None:
     assert broken(MIDNIGHT) == {}
 
 
-def test_R017_the_first_call_of_a_day_is_held_to_the_limit_too() -> None:
+@PLANS
+def test_R017_the_first_call_of_a_day_is_held_to_the_limit_too(without: tuple[str, ...]) -> None:
     """Nothing has counted in the new day yet: a call above the limit is refused, and of two at once only one passes."""
+    plan_without(*without)
     user, purse = rich(amount=10_000)
     key = key_of(user)
     set_spend_limit(actor=None, key=key, span="daily", limit_nano=500)
@@ -91,8 +99,10 @@ def test_R017_the_first_call_of_a_day_is_held_to_the_limit_too() -> None:
     assert broken(TENTH) == {}
 
 
-def test_a_call_counts_in_the_window_it_began_in() -> None:
+@PLANS
+def test_a_call_counts_in_the_window_it_began_in(without: tuple[str, ...]) -> None:
     """Held before midnight, charged after it, or reported after the hold has ended: the day before pays."""
+    plan_without(*without)
     user, _purse = rich(amount=1000)
     key = key_of(user)
     set_spend_limit(actor=None, key=key, span="daily", limit_nano=500)
