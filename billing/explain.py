@@ -61,6 +61,10 @@ BY_CODE: Mapping[str, Reason] = {
             "Compare the base URL with the card of the client on the page Set up: often /v1 is missing or there twice."
         ),
     ),
+    "method_not_allowed": Reason(
+        gettext_lazy("The address was called with another method than POST."),
+        gettext_lazy("Send the call with POST; an address that is opened in a browser is called with GET."),
+    ),
     "request_too_large": Reason(
         gettext_lazy("The request was larger than the entry takes."),
         gettext_lazy("Send less text or smaller files, or attachments by address."),
@@ -69,13 +73,23 @@ BY_CODE: Mapping[str, Reason] = {
         gettext_lazy("The body of the request could not be read as JSON."),
         gettext_lazy("Look at what the client sends; a library makes such bodies right."),
     ),
+    "nested_too_deep": Reason(
+        gettext_lazy("The body of the request was nested in more levels than can be passed on."),
+        gettext_lazy("Look at what the client sends; no client means so many levels."),
+    ),
+    "unsupported_encoding": Reason(
+        gettext_lazy("The body of the request was packed in a way that cannot be read here."),
+        gettext_lazy("Send bodies plain, or packed with gzip or deflate."),
+    ),
     "invalid_form": Reason(
         gettext_lazy("The form with the files could not be read."),
         gettext_lazy("Name each field once and send the form as the client's library makes it."),
     ),
     "unsupported_parameter": Reason(
-        gettext_lazy("A parameter of the image or video is not one that the model takes."),
-        gettext_lazy("The answer names the field and what is allowed; the page Check parameters tells it before a call."),
+        gettext_lazy("A field of the request is not one that the model takes as it was sent."),
+        gettext_lazy(
+            "The answer names the field and what is allowed; for images and videos the page Check parameters tells it before a call."
+        ),
     ),
     "template_not_found": Reason(
         gettext_lazy("The request names a template that none of the caller's teams has."),

@@ -37,4 +37,5 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _is_entry(scope: Scope) -> bool:
-    return scope["type"] in {"http", "websocket"} and scope["path"].startswith(ENTRY_PREFIXES)
+    # A base URL that ends in a slash makes addresses that begin with two.
+    return scope["type"] in {"http", "websocket"} and f"/{scope['path'].lstrip('/')}".startswith(ENTRY_PREFIXES)

@@ -143,6 +143,12 @@ NOT_FOUND = _denial(
     "not_found",
     gettext_noop("There is nothing at this address. See the portal for what can be called."),
 )
+WRONG_METHOD = _denial(
+    Outcome.CLIENT_ERROR,
+    405,
+    "method_not_allowed",
+    gettext_noop("This address answers POST only. Send the request with POST and a body."),
+)
 TOO_LARGE = _denial(
     Outcome.CLIENT_ERROR,
     413,
@@ -154,6 +160,18 @@ NOT_JSON = _denial(
     400,
     "invalid_json",
     gettext_noop("The body of the request is no JSON object. Correct it and call again."),
+)
+TOO_DEEP = _denial(
+    Outcome.CLIENT_ERROR,
+    400,
+    "nested_too_deep",
+    gettext_noop("The body of the request is nested too deep. Send it with fewer levels."),
+)
+BAD_PACKING = _denial(
+    Outcome.CLIENT_ERROR,
+    415,
+    "unsupported_encoding",
+    gettext_noop("The body of the request is packed in a way that cannot be read. Send it plain, or with gzip or deflate."),
 )
 BAD_FORM = _denial(
     Outcome.CLIENT_ERROR,

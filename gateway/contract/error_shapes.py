@@ -21,7 +21,10 @@ OPENAI_TYPES = {
     402: "insufficient_quota",
     403: "permission_error",
     404: "invalid_request_error",
+    405: "invalid_request_error",
+    410: "invalid_request_error",
     413: "invalid_request_error",
+    415: "invalid_request_error",
     429: "rate_limit_error",
 }
 ANTHROPIC_TYPES = {
@@ -30,7 +33,10 @@ ANTHROPIC_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
+    410: "not_found_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
@@ -73,6 +79,7 @@ _ONE_API: Mapping[str, Old] = {
     "invalid_json": _BAD_TEXT,
     "invalid_form": Old(400, "invalid_image_request", "invalid image request"),
     "not_found": Old(404, "", "Invalid URL"),
+    "method_not_allowed": Old(404, "", "Invalid URL"),
     "realtime_not_supported": Old(404, "", "Invalid URL"),
     "internal_error": Old(500, None, "internal error"),
 }
@@ -109,6 +116,7 @@ _NEW_API: Mapping[str, Old] = {
     "request_too_large": Old(413, "read_request_body_failed", "request body too large"),
     "service_unavailable": Old(500, "", "database error"),
     "not_found": Old(404, "", "Invalid URL"),
+    "method_not_allowed": Old(404, "", "Invalid URL"),
     "realtime_not_supported": Old(404, "", "Invalid URL"),
 }
 SHAPES: Mapping[str, Mapping[str, Old]] = {ONE_API: _ONE_API, NEW_API: _NEW_API}

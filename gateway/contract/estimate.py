@@ -1,11 +1,12 @@
 """How large a call may get before it is made, and how large it was when the upstream does not say."""
 
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 MAX_OUTPUT_TOKENS = 10_000_000
-MAX_CHOICES = 128
+# More than anybody has money for, and small enough that no price of it is too large a number.
+MOST_TOKENS = 10_000_000_000
 # Tokens a picture or sound may stand for; their base64 text says nothing about it.
 ATTACHMENT_TOKENS = 2_000
 MESSAGE_OVERHEAD = 8
@@ -14,7 +15,7 @@ HISTORY_TOKENS = 32_000
 # A picture written in tokens takes no more than this; sound is taken to have at least this many bytes a second.
 IMAGE_OUTPUT_TOKENS = 6_500
 SOUND_BYTES_A_SECOND = 2_000
-MOST_IMAGES = 128
+MOST_IMAGES = 100_000
 # Bodies up to this size are taken as text; larger ones are searched for attachments.
 PLAIN_BODY_BYTES = 16_384
 
@@ -44,7 +45,7 @@ def output_estimate(body: Body, model_limit: int | None, *, has_output: bool = T
     if model_limit:
         tokens = min(tokens, model_limit)
     choices = max(_count(body.get("n")) or 1, _count(body.get("best_of")) or 1)
-    return min(tokens, MAX_OUTPUT_TOKENS) * min(choices, MAX_CHOICES)
+    return min(min(tokens, MAX_OUTPUT_TOKENS) * choices, MOST_TOKENS)
 
 
 def images_wanted(body: Body) -> int:
@@ -122,21 +123,31 @@ class _Text:
 
 def _attachments(value: object) -> tuple[int, int]:
     """(number, bytes) of the attachments inside: data URLs, and the base64 text of sounds and files."""
-    if isinstance(value, str):
-        return (1, len(value)) if value.startswith("data:") else (0, 0)
-    if isinstance(value, list):
-        found = [_attachments(item) for item in value]
-    elif isinstance(value, dict):
-        data = value.get("data")
-        if isinstance(data, str) and "format" in value:
-            return 1, len(data)
-        found = [_attachments(item) for item in value.values()]
-    else:
-        return 0, 0
-    return sum(number for number, _ in found), sum(size for _, size in found)
+    number, size, rest = 0, 0, [value]
+    # Without calling itself: a body may be nested deeper than Python calls.
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            if one.startswith("data:"):
+                number, size = number + 1, size + len(one)
+        elif isinstance(one, list):
+            rest += one
+        elif isinstance(one, dict):
+            data = one.get("data")
+            if isinstance(data, str) and "format" in one:
+                number, size = number + 1, size + len(data)
+            else:
+                rest += one.values()
+    return number, size
 
 
 def _count(value: object) -> int | None:
+    """A number of one or more, as upstreams read it: many take "500" and 500.0 for 500."""
+    if isinstance(value, str):
+        word = value.strip()
+        value = int(word[:20]) if word.isascii() and word.isdigit() else None
+    elif isinstance(value, float) and isfinite(value):
+        value = ceil(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         return None
     return value

@@ -158,7 +158,7 @@ def _new_route(
 def _successor(snapshot: Snapshot, asked: str, group_codes: list[str]) -> str:
     """What a retired name led to, or the same name in other letters; "" when there is none or it is not open to the asker."""
     mapped = snapshot.names.get(asked)
-    folded = asked.casefold()
+    folded = asked.strip().casefold()
     name = mapped.successor if mapped else next((one for one in snapshot.models if one.casefold() == folded), "")
     model = snapshot.models.get(name)
     return name if model and any(model.open_to(code) for code in group_codes) else ""

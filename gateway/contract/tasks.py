@@ -149,7 +149,7 @@ def kept_parameters(wanted: Wanted, described: Mapping[str, Any] | None = None) 
     for name in sorted(wanted.parameters)[:MOST_FIELDS]:
         if name not in OWN_FIELDS:
             is_listed = name in WORDS or bool((described or {}).get(name, {}).get("values"))
-            kept[mask(name)[:64]] = _kept(wanted.parameters[name], is_listed)
+            kept[mask(name.replace("\0", ""))[:64]] = _kept(wanted.parameters[name], is_listed)
     return kept
 
 
@@ -170,7 +170,7 @@ def asked_length(fields: Mapping[str, Any], description: Mapping[str, Any]) -> i
 
 def asked_size(fields: Mapping[str, Any], description: Mapping[str, Any]) -> str:
     """The size or resolution a request asks for; "" when neither it nor the target's description says one."""
-    given = next((str(fields[name]) for name in SIZES if fields.get(name)), "")
+    given = next((str(fields[name]) for name in SIZES if fields.get(name)), "").replace("\0", "")
     return given[:32] or str(default_of(description, *SIZES) or "")[:32]
 
 
@@ -329,7 +329,7 @@ def _kept(value: Any, is_listed: bool) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        word = value.strip()
+        word = value.replace("\0", "").strip()
         if word.lower() in {"true", "false"}:
             return word.lower() == "true"
         number = number_of(word)

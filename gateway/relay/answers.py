@@ -55,6 +55,9 @@ def read_answer(kind: str, raw: bytes) -> Answer:
     answer = Answer(_text(value.get("model")), value=value)
     if kind == "images":
         answer.images = len(value["data"])
+        if not answer.images:
+            # No picture is no result, whatever was held for it.
+            raise NoAnswer("no_picture")
         answer.size, answer.quality = _text(value.get("size")), _text(value.get("quality"))
     usage = value.get("usage")
     if kind == "rerank" and usage is None:

@@ -6,6 +6,7 @@ never meets Django: no middleware, no request object, no ORM.
 
 import asyncio
 import os
+import re
 import traceback
 from urllib.parse import quote
 
@@ -30,11 +31,12 @@ from gateway.contract.fallbacks import fallback_for  # noqa: E402
 from gateway.contract.resolve import callable_models, check_key, clean_name, resolve  # noqa: E402
 from gateway.contract.snapshot import Snapshot  # noqa: E402
 from gateway.contract.types import Ask, Decision, Denial, KeyView  # noqa: E402
-from gateway.relay import media, new_route, old_route, videos  # noqa: E402
+from gateway.relay import browsers, media, new_route, old_route, videos  # noqa: E402
+from gateway.relay.bodies import take_json, unclear_switch  # noqa: E402
 from gateway.relay.call import Call  # noqa: E402
 from gateway.relay.client import address_of, presented_key  # noqa: E402
 from gateway.relay.database import DatabaseGone  # noqa: E402
-from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, Receive, Scope, Send  # noqa: E402
+from gateway.relay.exchange import BodyTooLarge, ClientGone, Exchange, HeaderList, Receive, Scope, Send  # noqa: E402
 from gateway.relay.forms import BadForm, read_form  # noqa: E402
 from gateway.relay.limits import Refusal  # noqa: E402
 from gateway.relay.models_list import answer_models  # noqa: E402
@@ -46,12 +48,14 @@ from gateway.relay.repeats import note_body  # noqa: E402
 from gateway.relay.runtime import Runtime  # noqa: E402
 from keys.profile_parameters import filled  # noqa: E402
 from keys.secrets import Presented, normalise  # noqa: E402
+from models_catalog.parameters import Problem  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
 # The body of somebody whose key is not known is read no further than this before the answer.
 STRANGER_LIMIT = 256 * 1024
 SNAPSHOT_SECONDS = 3.0
+_SLASHES = re.compile("//+")
 
 
 class Relay:
@@ -95,12 +99,14 @@ application = Relay()
 
 
 async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) -> None:
-    path: str = scope["path"]
-    if path.startswith("/api/v1/"):
-        path = path[4:]
+    path = _path_of(scope)
     exchange = Exchange(scope, receive, send, uuid7(), dialect_of(path))
+    exchange.extra = browsers.headers_for(exchange.headers)
     if path == "/healthz":
         await _health(runtime, exchange)
+        return
+    if browsers.asks_first(scope["method"], exchange.headers):
+        await browsers.allow(exchange)
         return
     call = Call(
         exchange.request_id,
@@ -123,6 +129,14 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
             await exchange.refuse(denials.INTERNAL)
         else:
             await exchange.write(b"", more=False)
+
+
+def _path_of(scope: Scope) -> str:
+    """The address as it is meant: below /v1, and without the slashes that a base URL with one at its end makes."""
+    path: str = scope["path"]
+    if "//" in path or path.endswith("/"):
+        path = _SLASHES.sub("/", path).rstrip("/") or "/"
+    return path[4:] if path.startswith("/api/v1/") else path
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +172,7 @@ async def _health(runtime: Runtime, exchange: Exchange) -> None:
 async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, path: str) -> None:
     spec = ENDPOINTS.get(path) if method == "POST" else None
     is_call = spec is not None
-    is_list = method == "GET" and (path == "/v1/models" or path.startswith("/v1/models/"))
+    is_list = method in {"GET", "HEAD"} and (path == "/v1/models" or path.startswith("/v1/models/"))
     is_look = videos.serves(method, path)
     is_known = is_call or is_list or is_look
     sent = presented_key(exchange.headers)
@@ -167,7 +181,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
         await hand_over(exchange)
         return
     if presented is None:
-        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_known else _nothing_at(path)
+        denial = (denials.INVALID_KEY if sent else denials.MISSING_KEY) if is_known else _nothing_at(method, path)
         await _turn_away(runtime, call, exchange, denial)
         return
     view = await runtime.keys.find(presented.bare)
@@ -179,7 +193,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
         return
     exchange.profile = snapshot.profiles.profile_for(view)
     if view is None:
-        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_known else _nothing_at(path))
+        await _turn_away(runtime, call, exchange, denials.INVALID_KEY if is_known else _nothing_at(method, path))
         return
     runtime.sightings.note(view.id, view.route, exchange)
     if view.route == "old":
@@ -196,13 +210,15 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     elif is_list:
         await _to_list(runtime, call, exchange, snapshot, view, presented, path)
     else:
-        denial = _nothing_at(path)
+        denial = _nothing_at(method, path)
         call.decision = Decision(denial, view)
-        await runtime.refuse(call, exchange, denial)
+        await runtime.refuse(call, exchange, denial, _allowed(denial))
 
 
-def _nothing_at(path: str) -> Denial:
-    return denials.NO_REALTIME if path == "/v1/realtime" or path.startswith("/v1/realtime/") else denials.NOT_FOUND
+def _nothing_at(method: str, path: str) -> Denial:
+    if path == "/v1/realtime" or path.startswith("/v1/realtime/"):
+        return denials.NO_REALTIME
+    return denials.WRONG_METHOD if path in ENDPOINTS and method != "POST" else denials.NOT_FOUND
 
 
 async def _to_new_entry(
@@ -233,6 +249,9 @@ async def _to_new_entry(
     if denial is not None:
         await runtime.refuse(call, exchange, denial)
         return
+    if name := unclear_switch(call):
+        await media.refuse(runtime, call, exchange, Problem(name, "true, false"))
+        return
     if view.profile is not None and call.form is None:
         call.body = filled(call.body, call.spec.kind, view.profile.parameters)
     if call.spec.is_task and (problem := media.check(call)) is not None:
@@ -260,7 +279,7 @@ async def _within_limits(runtime: Runtime, call: Call, exchange: Exchange, view:
     if isinstance(permit, Refusal):
         await runtime.refuse(call, exchange, permit.denial, permit.headers)
         return
-    exchange.extra = permit.headers()
+    exchange.extra = [*exchange.extra, *permit.headers()]
     try:
         await _serve(runtime, call, exchange)
     finally:
@@ -275,15 +294,11 @@ async def _take_in(call: Call, exchange: Exchange, view: KeyView) -> Denial | No
             call.form = await read_form(exchange, options().body_limit)
             call.body, call.size = call.form.fields, call.form.size
             return None
-        raw = await exchange.body(options().body_limit)
+        return await take_json(call, exchange, options().body_limit)
     except BodyTooLarge:
         return denials.TOO_LARGE
     except BadForm:
         return denials.BAD_FORM
-    # Only the parsed body stays; a large request is not kept twice.
-    body = _parsed(raw)
-    call.body, call.size = body or {}, len(raw)
-    return None if body is not None else denials.NOT_JSON
 
 
 async def _to_old_entry(
@@ -315,7 +330,9 @@ async def _to_old_entry(
     note_body(call, view.id)
     call.body = {}
     sent_path = exchange.scope.get("raw_path") or quote(exchange.scope["path"]).encode()
-    target = sent_path.partition(b"?")[0].decode("latin-1").removeprefix("/api" if path != exchange.scope["path"] else "")
+    target = sent_path.partition(b"?")[0].decode("latin-1")
+    if exchange.scope["path"].startswith("/api/v1/"):
+        target = target.removeprefix("/api")
     await old_route.forward(runtime, call, exchange, method, target, exchange.scope.get("query_string", b""), body)
 
 
@@ -342,18 +359,14 @@ async def _turn_away(runtime: Runtime, call: Call, exchange: Exchange, denial: D
     call.decision = Decision(denial, None)
     with contextlib.suppress(BodyTooLarge):
         await exchange.body(STRANGER_LIMIT)
-    if denial in {denials.NOT_FOUND, denials.NO_REALTIME}:
-        await exchange.refuse(denial)
+    if denial in {denials.NOT_FOUND, denials.NO_REALTIME, denials.WRONG_METHOD}:
+        await exchange.refuse(denial, extra=_allowed(denial))
     else:
         await runtime.refuse(call, exchange, denial)
 
 
-def _parsed(raw: bytes) -> dict[str, object] | None:
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+def _allowed(denial: Denial) -> HeaderList:
+    return [(b"allow", b"POST")] if denial is denials.WRONG_METHOD else []
 
 
 def _log_failure(call: Call, error: Exception) -> None:

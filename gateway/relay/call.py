@@ -32,6 +32,7 @@ RELAY_STOPPED = "relay_stopped"
 CLIENT_GONE = 499
 # Priced by what was made or heard; tokens count where the upstream reports them.
 UNITS = frozenset({"images", "speech", "transcript"})
+MOST_WORD = 64
 
 
 @dataclass(slots=True)
@@ -129,8 +130,8 @@ class Call:
             return replace(
                 tokens or Tokens(source=REPORTED),
                 images=answer.images,
-                size=answer.size or self._word("size"),
-                quality=answer.quality or self._word("quality"),
+                size=plain_word(answer.size or self._word("size")),
+                quality=plain_word(answer.quality or self._word("quality")),
             )
         if kind == "speech":
             text = self._word("input")
@@ -238,3 +239,8 @@ class Call:
             log["held_nano"] = self.held_nano
             return CallEvent(self.request_id, cost, True, outcome.value, log, self.loan.id, self.held_nano or 0)
         return CallEvent(self.request_id, cost, self.held_nano is not None, outcome.value, log)
+
+
+def plain_word(word: str) -> str:
+    """A size or quality as it may stand in a price's lines: an end that cannot be written would never be charged."""
+    return word.replace("\0", "")[:MOST_WORD]

@@ -200,8 +200,10 @@ def _take(form: Form, head: bytes, whole: "bytes | _Stored", start: int, end: in
 
 
 def _typed(name: str, value: str) -> Any:
-    if name == "n" and value.strip().isdigit():
-        return int(value)
-    if name == "stream":
-        return value.strip().lower() == "true"
+    word = value.strip()
+    # A number longer than that is none that anybody means; what is no switch stays as it came and is refused.
+    if name == "n" and word.isascii() and word.isdigit() and len(word) < 20:
+        return int(word)
+    if name == "stream" and word.lower() in {"true", "false", ""}:
+        return word.lower() == "true"
     return value

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.relay.runtime import Runtime
 
 # "poster", "poster@1", or with the team's code where two teams have one of that name: "studio/poster@1".
-_TEMPLATE = re.compile(r"(?:([^/@]{1,191})/)?([-\w]{1,64})(?:@(\d{1,9}))?")
+_TEMPLATE = re.compile(r"(?:([^/@\0]{1,191})/)?([-\w]{1,64})(?:@(\d{1,9}))?")
 # A task that was never answered is looked at this long after its time was over.
 GRACE = timedelta(seconds=60)
 

@@ -100,7 +100,10 @@ async def _send_back(response: aiohttp.ClientResponse, call: Call, exchange: Exc
     extra = [
         (name.lower(), value)
         for name, value in response.raw_headers
-        if name.lower() not in HOP_BY_HOP and name.lower() not in {b"content-type", b"x-request-id"}
+        if name.lower() not in HOP_BY_HOP
+        and name.lower() not in {b"content-type", b"x-request-id"}
+        # Whether a page of another site may read the answer is said once, by us.
+        and not name.lower().startswith(b"access-control-")
     ]
     if "Content-Length" in response.headers:
         extra.append((b"content-length", response.headers["Content-Length"].encode()))

@@ -3,6 +3,7 @@
 The relay sees them first because a key that is still served by its old gateway is forwarded there, money questions included.
 """
 
+from collections.abc import MutableMapping
 from functools import cache
 from typing import Any, cast
 
@@ -21,7 +22,15 @@ def is_portals(path: str) -> bool:
 
 async def hand_over(exchange: Exchange) -> None:
     """Let Django answer; nothing of the request has been read yet but its head."""
-    await _django()(*exchange.hand_over())
+    scope, receive, send = exchange.hand_over()
+    more = exchange.extra
+
+    async def send_on(message: MutableMapping[str, Any]) -> None:
+        if more and message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *more]
+        await send(message)
+
+    await _django()(scope, receive, send_on)
 
 
 @cache

@@ -4,6 +4,7 @@ What a client changes without meaning another call (streaming or not, who the en
 are told by their size and shape, so that no call waits for its digest.
 """
 
+import contextlib
 import hashlib
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,9 @@ MOST_BYTES = 32 * 1024
 def note_body(call: Call, key_id: int) -> None:
     """Put the digest of the call's body on the call; a body that is none leaves it empty."""
     if call.body:
-        call.body_digest = digest_of(call.body, call.size, key_id, call.endpoint)
+        # A body nested too deep to be written has none; it goes no further than the first attempt.
+        with contextlib.suppress(orjson.JSONEncodeError):
+            call.body_digest = digest_of(call.body, call.size, key_id, call.endpoint)
 
 
 def digest_of(body: dict[str, Any], size: int, key_id: int, endpoint: str) -> int:

@@ -80,7 +80,11 @@ def payload_for(call: Call, candidate: Candidate) -> bytes:
     if call.is_stream and call.spec.asks_usage:
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-    return orjson.dumps(body)
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        # It could be read, but not be written again. No attempt was made.
+        raise AttemptFailed(denials.TOO_DEEP, False, error="too_deep") from None
 
 
 def client_wants_usage(call: Call) -> bool:
@@ -236,7 +240,7 @@ def _wrong_request(status: int, raw: bytes) -> AttemptFailed:
 
 
 def _text(value: Any, most: int) -> str:
-    return _ADDRESS.sub("(address)", mask(value))[:most] if isinstance(value, str) else ""
+    return _ADDRESS.sub("(address)", mask(value.replace("\0", "")))[:most] if isinstance(value, str) else ""
 
 
 def since_now() -> float:

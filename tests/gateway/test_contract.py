@@ -144,6 +144,14 @@ def test_estimates_know_choices_limits_and_attachments():
     assert output_estimate({"max_tokens": 50, "max_completion_tokens": 90}, None) == 90
     assert output_estimate({"max_tokens": 10**9}, 8000) == 8000
     assert output_estimate({"max_tokens": -5, "n": "many"}, None) == 4096
+    # As an upstream reads them that takes texts and fractions for numbers.
+    for asked in ("50", " 50 ", 50.0, 49.5):
+        assert output_estimate({"max_tokens": asked, "n": "3"}, 1000) == 150
+    for asked in ("9" * 6000, 10**30, 1e300):
+        assert output_estimate({"max_tokens": asked}, 8000) == 8000
+        assert output_estimate({"max_tokens": asked, "n": asked}, None) == 10**10
+    for asked in ("²", "0x10", "", True, float("inf"), [50]):
+        assert output_estimate({"max_tokens": asked}, None) == 4096
     assert output_estimate({}, 8000, has_output=False) == 0
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 900_000}}
     body = {"messages": [{"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture]}]}

@@ -216,7 +216,7 @@ def test_bodies_that_are_no_request_are_refused(world: World):
 
 def test_other_addresses_are_not_found_in_our_shape(world: World):
     _, clear = world.key()
-    for method, path in (("POST", "/v1/images/nothing"), ("GET", "/v1/chat/completions"), ("GET", "/api/v1/nothing")):
+    for method, path in (("POST", "/v1/images/nothing"), ("GET", "/v1/completions/nothing"), ("GET", "/api/v1/nothing")):
         answer = httpx.request(method, world.relay.url + path, headers={"Authorization": f"Bearer {clear}"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     assert httpx.get(f"{world.relay.url}/v1/unknown").status_code == 404

@@ -52,7 +52,7 @@ class EstimateIn(InSerializer):
 
     input_tokens = Count()
     max_output_tokens = Count(allow_null=True, default=None)
-    images = Count(max_value=128)
+    images = Count(max_value=100_000)
     characters = Count()
     media_ms = Count()
     image_size = StrictText(max_length=32)

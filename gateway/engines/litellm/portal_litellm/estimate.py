@@ -1,5 +1,6 @@
 """How large a call may get, from its request: only lengths are taken, nothing of the text is kept."""
 
+from math import ceil, isfinite
 from typing import Any
 
 # As the portal estimates for its own relay: a token for three bytes, more for messages, pictures and sounds.
@@ -7,7 +8,7 @@ BYTES_A_TOKEN = 3
 MESSAGE_OVERHEAD = 8
 ATTACHMENT_TOKENS = 2_000
 HISTORY_TOKENS = 32_000
-MOST_CHOICES = 128
+MOST, MOST_IMAGES = 10**9, 100_000
 TEXTS = ("messages", "prompt", "input", "tools", "functions", "system", "instructions", "query", "documents")
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
@@ -23,22 +24,22 @@ def estimate_of(data: dict[str, Any]) -> dict[str, Any]:
     kept = HISTORY_TOKENS if data.get("previous_response_id") or data.get("conversation") else 0
     found: dict[str, Any] = {
         "input_tokens": min(
-            10**9, size // BYTES_A_TOKEN + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept
+            MOST, size // BYTES_A_TOKEN + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept
         )
     }
     asked = [value for name in LIMITS if (value := _whole(data.get(name))) is not None]
-    choices = min(max(_whole(data.get("n")) or 1, _whole(data.get("best_of")) or 1), MOST_CHOICES)
+    choices = max(_whole(data.get("n")) or 1, _whole(data.get("best_of")) or 1)
     if asked:
-        found["max_output_tokens"] = min(10**9, max(asked) * choices)
+        found["max_output_tokens"] = min(MOST, max(asked) * choices)
     elif choices > 1:
-        found["max_output_tokens"] = 4_096 * choices
+        found["max_output_tokens"] = min(MOST, 4_096 * choices)
     return found
 
 
 def units_of(data: dict[str, Any], endpoint: str) -> dict[str, Any]:
     """What is not counted in tokens: pictures wanted, text read aloud."""
     if endpoint.startswith("/v1/images/"):
-        found: dict[str, Any] = {"images": min(_whole(data.get("n")) or 1, MOST_CHOICES)}
+        found: dict[str, Any] = {"images": min(_whole(data.get("n")) or 1, MOST_IMAGES)}
         found |= {f"image_{name}": str(data[name])[:16] for name in ("size", "quality") if isinstance(data.get(name), str)}
         return found
     if endpoint == "/v1/audio/speech" and isinstance(data.get("input"), str):
@@ -63,4 +64,10 @@ def _measure(value: object) -> tuple[int, int]:
 
 
 def _whole(value: object) -> int | None:
+    """A number of one or more, as upstreams read it: many take "500" and 500.0 for 500."""
+    if isinstance(value, str):
+        word = value.strip()
+        value = int(word[:20]) if word.isascii() and word.isdigit() else None
+    elif isinstance(value, float) and isfinite(value):
+        value = ceil(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
