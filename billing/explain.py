@@ -88,7 +88,8 @@ BY_CODE: Mapping[str, Reason] = {
     "unsupported_parameter": Reason(
         gettext_lazy("A field of the request is not one that the model takes as it was sent."),
         gettext_lazy(
-            "The answer names the field and what is allowed; for images and videos the page Check parameters tells it before a call."
+            "The answer names the field and what is allowed; for images and videos the page Check parameters "
+            "tells it before a call."
         ),
     ),
     "template_not_found": Reason(

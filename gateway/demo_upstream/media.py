@@ -32,7 +32,10 @@ async def images(request: web.Request) -> web.StreamResponse:
     if body.get("stream") in {True, "true"}:
         return await _image_stream(request, script, usage)
     drawn = picture(str(body.get("size") or ""))
-    answer: dict[str, Any] = {"created": CREATED, "data": [{"b64_json": drawn} for _ in range(min(int(body.get("n") or 1), 100))]}
+    answer: dict[str, Any] = {
+        "created": CREATED,
+        "data": [{"b64_json": drawn} for _ in range(min(int(body.get("n") or 1), 100))],
+    }
     if usage and script.model != "demo-no-usage":
         answer["usage"] = usage
     return _json(answer)

@@ -27,7 +27,13 @@ MIDNIGHT = TENTH - timedelta(hours=8)
 # With the functions before migration 0041 each of these but the first counted less than was held or spent.
 PLANS = pytest.mark.parametrize(
     "without",
-    [(), ("nestloop",), ("nestloop", "hashjoin"), ("nestloop", "mergejoin"), ("hashjoin", "mergejoin", "indexscan", "bitmapscan")],
+    [
+        (),
+        ("nestloop",),
+        ("nestloop", "hashjoin"),
+        ("nestloop", "mergejoin"),
+        ("hashjoin", "mergejoin", "indexscan", "bitmapscan"),
+    ],
     ids=lambda ways: "-".join(ways) or "any",
 )
 

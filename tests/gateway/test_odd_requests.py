@@ -71,7 +71,7 @@ def test_what_is_no_call_is_refused_with_a_reason_and_costs_nothing(world: World
 
 
 def test_a_switch_that_is_neither_true_nor_false_is_refused_before_it_costs(world: World):
-    """An upstream that reads "true" or 1 as true would stream, or go on in the background, and nobody would see what it used."""
+    """An upstream that reads "true" or 1 as true would stream, or go on in the background, and its usage would not be seen."""
     person = world.person("1")
     _, clear = world.key(person)
     for path, body in (
@@ -137,7 +137,14 @@ def test_a_browser_of_another_site_may_call_and_read_every_answer(world: World):
     _, clear = world.key(person)
     wanted = "authorization,content-type,x-stainless-os,anthropic-dangerous-direct-browser-access"
     asks = {**SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
-    for path in (CHAT, "/api/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/dashboard/billing/subscription", "/v1/key"):
+    for path in (
+        CHAT,
+        "/api/v1/chat/completions",
+        "/v1/messages",
+        "/v1/models",
+        "/v1/dashboard/billing/subscription",
+        "/v1/key",
+    ):
         allowed = httpx.options(world.relay.url + path, headers=asks)
         assert (allowed.status_code, allowed.content) == (204, b"")
         assert allowed.headers["access-control-allow-origin"] == "*"
@@ -186,7 +193,11 @@ def test_slashes_too_many_change_nothing_and_a_wrong_method_is_named(world: Worl
     assert httpx.head(f"{world.relay.url}/v1/models", headers=headers).status_code == 200
     for told in (headers, {}):
         answer = httpx.get(world.relay.url + CHAT, headers=told)
-        assert (answer.status_code, answer.json()["error"]["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")
+        assert (answer.status_code, answer.json()["error"]["code"], answer.headers["allow"]) == (
+            405,
+            "method_not_allowed",
+            "POST",
+        )
     # An address that is there twice stays a mistake that is told.
     assert post(world, clear, BODY, "/v1/v1/chat/completions").json()["error"]["code"] == "not_found"
 
@@ -208,7 +219,7 @@ def test_a_number_an_upstream_would_understand_is_held_for(world: World, amount:
 
 
 def test_pictures_asked_for_in_any_number_are_held_for_and_none_made_cost_nothing(world: World):
-    """R025: no picture is no result. A number in words, with a fraction or without bounds is held for as an upstream reads it."""
+    """R025: no picture is no result. A number as a text, with a fraction or without bounds is held for as upstreams read it."""
     world.publish({"demo-image": IMAGE})
     world.settle_in()
     person = world.person("0.1")

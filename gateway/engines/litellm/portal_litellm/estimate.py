@@ -23,9 +23,7 @@ def estimate_of(data: dict[str, Any]) -> dict[str, Any]:
     count = len(messages) if isinstance(messages, list) else 1
     kept = HISTORY_TOKENS if data.get("previous_response_id") or data.get("conversation") else 0
     found: dict[str, Any] = {
-        "input_tokens": min(
-            MOST, size // BYTES_A_TOKEN + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept
-        )
+        "input_tokens": min(MOST, size // BYTES_A_TOKEN + 1 + count * MESSAGE_OVERHEAD + attachments * ATTACHMENT_TOKENS + kept)
     }
     asked = [value for name in LIMITS if (value := _whole(data.get(name))) is not None]
     choices = max(_whole(data.get("n")) or 1, _whole(data.get("best_of")) or 1)
