@@ -1,10 +1,13 @@
 """R017: limits of calls in the relay: over several relays, with Valkey, without it, and emptied in the middle."""
 
 import asyncio
+import shutil
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,13 +17,14 @@ from django.conf import settings
 
 from accounts.models import Group
 from billing.models import RequestLog
+from config.stack.binaries import find_redis
 from gateway.contract.types import CallLimits
 from gateway.relay import limits as limits_module
 from gateway.relay import shared_counts
 from gateway.relay.limits import Limiter, Permit, Refusal
 from keys.models import ApiKey, CallLimit
 from keys.services_limits import CallFigures, Subject, set_call_limit
-from tests.gateway.servers import Server, running, start_relay, until
+from tests.gateway.servers import Server, free_port, running, start_relay, until
 from tests.gateway.world import World, balance, held, hold_of, log_of
 
 KEY = CallLimits("key", "1", requests=40)
@@ -182,6 +186,58 @@ def test_R017_an_emptied_valkey_is_told_again_what_each_relay_has(empty_counts: 
         await b.stop()
 
     run(act())
+
+
+def test_R017_a_valkey_that_comes_back_from_an_old_dump_lets_nobody_in_twice(
+    tmp_path: Path, one_minute: list[float], settings, monkeypatch: pytest.MonkeyPatch
+):
+    """gateway.md 3.6: killed and started from a dump that knows 10 of 30 calls; the relays tell it what it has forgotten."""
+    monkeypatch.setattr(shared_counts, "PAUSE_SECONDS", 0.05)
+    program, _origin = find_redis()
+    port, dump, old = free_port(), tmp_path / "dump.rdb", tmp_path / "old.rdb"
+    settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+
+    def begin() -> subprocess.Popen[bytes]:
+        command = [str(program), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: _is_up(settings.REDIS_URL), 20)
+        return process
+
+    async def act(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        a, b = Limiter("a"), Limiter("b")
+        # Each has what it was let in for, and nothing in hand.
+        assert await admitted([a, b], KEY, 10) == 10
+        await a.tell()
+        await b.tell()
+        redis.from_url(settings.REDIS_URL).save()
+        shutil.copy(dump, old)
+        assert await admitted([a, b], KEY, 20) == 20
+        process.kill()
+        process.wait(10)
+        shutil.copy(old, dump)
+        process = begin()
+        for limiter in (a, b, a, b):
+            # The first word finds its line cut, the second one tells everything.
+            await limiter.tell()
+            await asyncio.sleep(0.06)
+        assert await admitted([a, b], KEY, 60) == 10
+        await a.stop()
+        await b.stop()
+        return process
+
+    process = begin()
+    try:
+        process = asyncio.run(act(process))
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return bool(redis.from_url(url).ping())
+    except redis.RedisError:
+        return False
 
 
 def test_R017_without_valkey_each_relay_keeps_to_its_share(

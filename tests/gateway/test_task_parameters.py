@@ -160,12 +160,8 @@ def test_R057_ten_bad_requests_are_refused_before_any_cost(world: World):
     """R057: 400 with field and allowed values; no hold, no charge, no task, nothing sent."""
     described(world, {**IMAGE_TARGETS, "paint-strict": {"strict": True, "parameters": {"size": {"type": "string"}}}}, "image")
     film = {"seconds": {"values": ["4"]}, "size": {"values": ["1280x720"], "required": True}}
-    described_video = {"film-strict": {"inputs": ["text"], "parameters": film}}
-    for name, takes in described_video.items():
-        catalog.describe_target(
-            actor_name="t", target=UpstreamModel.objects.get(model__name="demo-video"), parameters={**takes}
-        )
-        assert name
+    target = UpstreamModel.objects.get(model__name="demo-video")
+    catalog.describe_target(actor_name="t", target=target, parameters={"inputs": ["text"], "parameters": film})
     world.settle_in()
     person = world.person("50")
     _, clear = world.key(person)
@@ -179,7 +175,9 @@ def test_R057_ten_bad_requests_are_refused_before_any_cost(world: World):
         ({"model": "paint-strict", "path": IMAGES, "unheard_of": 1}, "unheard_of"),
         ({"seconds": "5", "size": "1280x720"}, "seconds"),
         ({"seconds": "4"}, "size"),
+        ({"seconds": "4", "size": "1280x720", "input_reference": PICTURE}, "image"),
     ]
+    assert len(bad) == 10
     for fields, field in bad:
         answer = post(world, clear, **fields)
         assert answer.status_code == 400, answer.text
