@@ -6,10 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from billing.models import RequestLog
-from billing.pricing import RuleFigures
 from tests.gateway import toolbox
 from tests.gateway.servers import until
-from tests.gateway.test_endpoints import by_anthropic, by_openai, settled
+from tests.gateway.test_endpoints import IMAGE, SOUND, by_anthropic, by_openai, settled
 from tests.gateway.world import World, balance
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -23,13 +22,17 @@ CALLS = (
     ("look", "demo-chat", "what is this [[usage 500 20]]", SAID, 560, {"input_tokens": 500}),
     ("responses", "demo-chat", "hi [[usage 100 7]]", SAID, 121, {"endpoint": "/v1/responses", "output_tokens": 7}),
     ("embed", "demo-embedding", "a text [[usage 40 0]]", "3", 40, {"endpoint": "/v1/embeddings"}),
+    ("toolstream", "demo-chat", "[[tool]] [[usage 100 20]]", "weather", 160, {"is_stream": True}),
+    ("edit", "demo-image", "a house", "1", 40_000_000, {"endpoint": "/v1/images/edits", "image_count": 1}),
+    ("speech", "demo-sound", "x" * 100, "RIFF", 1_500_000, {"endpoint": "/v1/audio/speech", "character_count": 100}),
+    ("hear", "demo-sound", "", SAID, 3_000_000, {"endpoint": "/v1/audio/transcriptions", "media_ms": 30_000}),
     ("picture", "demo-image", "a house", "2", 80_000_000, {"endpoint": "/v1/images/generations", "image_count": 2}),
 )
 
 
 @pytest.mark.parametrize("program", [toolbox.openai_for_node, toolbox.litellm_library], ids=["openai-npm", "litellm"])
 def test_a_client_needs_nothing_but_the_base_url(world: World, program: Callable[[], toolbox.Program]):
-    world.publish({"demo-image": RuleFigures(unit_prices={"image:*:*": 40_000_000})})
+    world.publish({"demo-image": IMAGE, "demo-sound": SOUND})
     world.settle_in()
     person = world.person("1")
     _, clear = world.key(person)
@@ -38,9 +41,8 @@ def test_a_client_needs_nothing_but_the_base_url(world: World, program: Callable
         results = client.make([{**access, "kind": kind, "model": model, "text": text} for kind, model, text, *_ in CALLS])
     for (kind, _, _, said, *_), result in zip(CALLS, results, strict=True):
         assert result.get("text", "").startswith(said), (kind, result)
-    rows = until(
-        lambda: (found := list(RequestLog.objects.filter(user_id=person.pk).order_by("id"))) and len(found) == 7 and found
-    )
+    mine = RequestLog.objects.filter(user_id=person.pk).order_by("id")
+    rows = until(lambda: len(found := list(mine)) == len(CALLS) and found)
     for (*_, cost, columns), row in zip(CALLS, rows, strict=True):
         settled(row.pk.hex, cost, **columns)
     assert balance(person) == 1_000_000_000 - sum(one[4] for one in CALLS)

@@ -1,6 +1,7 @@
 """Makes the calls it is told with litellm as a client library: a line of standard input is a list of calls, a line of its
 output what came of each."""
 
+import io
 import json
 import sys
 from typing import Any
@@ -57,6 +58,27 @@ def made(call: dict[str, Any]) -> str:
                 encoding_format="float",
             )  # fmt: skip
             return str(len(found.data[0]["embedding"]))
+        case "toolstream":
+            chunks = list(ask(call, tools=[TOOL], stream=True))
+            return "".join(one.function.name or "" for chunk in chunks for one in chunk.choices[0].delta.tool_calls or [])
+        case "edit":
+            image = io.BytesIO(b"\x89PNG" + b"p" * 5000)
+            image.name = "a.png"
+            edited = litellm.image_edit(
+                model=f"openai/{call['model']}", prompt=call["text"], image=image, api_base=call["base"], api_key=call["key"]
+            )
+            return str(len(edited.data))
+        case "speech":
+            sound = litellm.speech(
+                model=f"openai/{call['model']}", voice="alloy", input=call["text"], api_base=call["base"], api_key=call["key"]
+            )
+            return sound.content[:4].decode()
+        case "hear":
+            heard = io.BytesIO(b"s" * 5000)
+            heard.name = "a.wav"
+            return litellm.transcription(
+                model=f"openai/{call['model']}", file=heard, api_base=call["base"], api_key=call["key"]
+            ).text
         case "responses":
             stream = litellm.responses(
                 model=f"openai/{call['model']}", input=call["text"], stream=True, max_output_tokens=90,

@@ -1,7 +1,7 @@
 // Makes the calls it is told with the openai package of npm: a line of standard input is a list of calls, a line of its output
 // what came of each.
 import { createInterface } from "node:readline";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 
 const TOOL = { type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } };
 const PICTURE = { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } };
@@ -52,6 +52,24 @@ const KINDS = {
   embed: async (client, call) => ({
     text: String((await client.embeddings.create({ model: call.model, input: call.text, encoding_format: "float" })).data[0].embedding.length),
   }),
+  toolstream: async (client, call, ask) => {
+    let text = "";
+    for await (const chunk of await ask({ stream: true, tools: [TOOL] }))
+      text += chunk.choices[0]?.delta?.tool_calls?.[0]?.function?.name ?? "";
+    return { text };
+  },
+  edit: async (client, call) => {
+    const image = await toFile(Buffer.alloc(5000, 7), "a.png", { type: "image/png" });
+    return { text: String((await client.images.edit({ model: call.model, prompt: call.text, image })).data.length) };
+  },
+  speech: async (client, call) => {
+    const sound = await client.audio.speech.create({ model: call.model, voice: "alloy", input: call.text });
+    return { text: Buffer.from(await sound.arrayBuffer()).subarray(0, 4).toString() };
+  },
+  hear: async (client, call) => {
+    const file = await toFile(Buffer.alloc(5000, 7), "a.wav", { type: "audio/wav" });
+    return { text: (await client.audio.transcriptions.create({ model: call.model, file })).text };
+  },
   responses: async (client, call) => {
     let text = "";
     const stream = await client.responses.create({ model: call.model, input: call.text, stream: true, max_output_tokens: 90 });
