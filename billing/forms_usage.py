@@ -26,7 +26,10 @@ WHERE = [
 
 
 class UsageForm(forms.Form):
-    """``days`` up to today, or ``since`` and ``until``; what cannot be read is left out and said."""
+    """``days`` up to today, or ``since`` and ``until``; what cannot be read is left out and said.
+
+    An address that does not say whose is about everybody for those who may see that, and about oneself for all others.
+    """
 
     whose = forms.ChoiceField(label=_("Whose"), required=False)
     who = forms.CharField(label=_("Person"), max_length=191, required=False)
@@ -42,6 +45,9 @@ class UsageForm(forms.Form):
         self.actor, self.moment = actor, moment
         values["zone"] = values.get("zone") or zone_of(actor)
         values["where"] = values.get("where") or "here"
+        # Who may see everybody's usage came for that: one's own is one choice away.
+        if may(actor, RIGHT) and not {"whose", "who"} & set(values):
+            values["whose"] = "all"
         super().__init__(values)
         teams: list[Group] = list(owned_teams(actor))
         choices = [("", _("mine")), *((f"team:{team.code}", str(team)) for team in teams)]

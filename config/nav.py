@@ -61,6 +61,7 @@ SECTIONS: list[tuple[str | Promise, list[Link]]] = [
             Link("setup_guide", _("Set up"), "plug", family=("access_check",)),
             Link("alert_list", _("Alerts"), "bell", family=("alert_",)),
             Link("error_map", _("Errors"), "triangle-alert"),
+            Link("api_docs", _("Portal API"), "file-text"),
             Link("team_list", _("Team"), "users", family=("team_",)),
             Link("trial_list", _("Trial lists"), "list", family=("trial_",)),
         ],

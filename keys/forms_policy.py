@@ -65,7 +65,7 @@ class TeamMoneyForm(forms.Form):
 
     team = forms.ModelChoiceField(label=_("Team"), queryset=Group.objects.none())
     money = forms.ChoiceField(
-        label=_("may spend"),
+        label=_("It may spend"),
         required=False,
         choices=[(AS_POLICY, _("as teams that are not listed")), *AccessPolicy.Money.choices],
     )

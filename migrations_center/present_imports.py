@@ -162,7 +162,8 @@ def _unit_line(report: dict[str, Any]) -> str:
         return ""
     unit = report.get("unit", {})
     per_dollar = unit.get("quota_per_unit", unit) if isinstance(unit, dict) else unit
-    return _("%(units)s units of the old gateway are one dollar.") % {"units": per_dollar}
+    shown = f"{int(per_dollar):,}" if str(per_dollar).isdecimal() else per_dollar
+    return _("%(units)s units of the old gateway are one dollar.") % {"units": shown}
 
 
 def _apply_label(run: ImportRun, count: int) -> str:

@@ -1,12 +1,14 @@
 """Words that the pages of plans and waves show for codes: findings, blockers, notices; no query of their own."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from config.foundation.clock import now
 from config.foundation.money import format_usd
 from gateway.models import KeyConfirmation
 from migrations_center.models import Wave
@@ -37,6 +39,8 @@ FINDINGS: dict[str, str | Promise] = {
     ),
     "model_refused_here": gettext_lazy("Used the model “%(model)s” (key “%(key)s”), which would be refused here: %(refusal)s."),
 }
+# A switch that is earlier than this against what people were told is said on its page.
+EARLY = timedelta(hours=1)
 # Why a relay has not confirmed a key.
 WITHHELD: dict[str, str | Promise] = {
     "not_said": gettext_lazy("it has said nothing of it yet"),
@@ -79,6 +83,7 @@ class FindingLine:
     is_blocking: bool
     people: list[str]
     count: int
+    code: str = ""
 
 
 def finding_text(finding: Finding) -> str:
@@ -93,12 +98,12 @@ def finding_text(finding: Finding) -> str:
 
 def finding_lines(found: list[Finding]) -> list[FindingLine]:
     """Equal sentences joined, so that sixty people without an address are one line; blocking ones first."""
-    grouped: dict[tuple[str, bool], list[str]] = {}
+    grouped: dict[tuple[str, bool, str], list[str]] = {}
     for finding in found:
-        grouped.setdefault((finding_text(finding), finding.is_blocking), []).append(finding.who)
+        grouped.setdefault((finding_text(finding), finding.is_blocking, finding.code), []).append(finding.who)
     return [
-        FindingLine(text, is_blocking, [who for who in people if who][:10], len([who for who in people if who]))
-        for (text, is_blocking), people in grouped.items()
+        FindingLine(text, is_blocking, [who for who in people if who][:10], len([who for who in people if who]), code)
+        for (text, is_blocking, code), people in grouped.items()
     ]
 
 
@@ -116,6 +121,16 @@ def switch_consequences(wave: Wave, people: int, keys: int, *, was_told: bool) -
     ]
     if not was_told:
         lines.append(_("Nobody was told before: no notice of this wave was sent."))
+    elif wave.planned_at and wave.planned_at - now() > EARLY:
+        hours = (wave.planned_at - now()) // timedelta(hours=1)
+        lines.append(
+            ngettext(
+                "This is %(hours)s hour earlier than the time its people were told.",
+                "This is %(hours)s hours earlier than the time its people were told.",
+                hours,
+            )
+            % {"hours": hours}
+        )
     return lines
 
 

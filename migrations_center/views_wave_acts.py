@@ -38,7 +38,12 @@ def wave_ready(request: HttpRequest, wave_id: int) -> HttpResponse:
         "submit_label": _("Make it ready"),
         "is_danger": False,
     }
-    return _act(request, wave_id, context, lambda user, wave, reason: waves.mark_ready(actor=user, wave=wave, reason=reason))
+
+    def ready(user: User, wave: Wave, reason: str) -> str:
+        waves.mark_ready(actor=user, wave=wave, reason=reason)
+        return _("The wave is ready: every gate is open. The next step is to tell its people.")
+
+    return _act(request, wave_id, context, ready)
 
 
 @login_required
@@ -139,7 +144,12 @@ def wave_settle(request: HttpRequest, wave_id: int) -> HttpResponse:
         "undo": _("None: people can only be moved one by one afterwards."),
         "submit_label": _("Settle the wave"),
     }
-    return _act(request, wave_id, context, lambda user, wave, reason: waves.settle(actor=user, wave=wave, reason=reason))
+
+    def settle(user: User, wave: Wave, reason: str) -> str:
+        waves.settle(actor=user, wave=wave, reason=reason)
+        return _("The wave is settled. The next one may start.")
+
+    return _act(request, wave_id, context, settle)
 
 
 @login_required
@@ -155,7 +165,12 @@ def wave_reopen(request: HttpRequest, wave_id: int) -> HttpResponse:
         "submit_label": _("Back to draft"),
         "is_danger": False,
     }
-    return _act(request, wave_id, context, lambda user, wave, reason: waves.reopen(actor=user, wave=wave, reason=reason))
+
+    def reopen(user: User, wave: Wave, reason: str) -> str:
+        waves.reopen(actor=user, wave=wave, reason=reason)
+        return _("The wave is a draft again; its people can be changed.")
+
+    return _act(request, wave_id, context, reopen)
 
 
 @login_required
@@ -181,7 +196,7 @@ def _act(
     request: HttpRequest,
     wave_id: int,
     context: dict[str, Any],
-    do: Callable[[User, Wave, str], object],
+    do: Callable[[User, Wave, str], str],
     to: str = "",
 ) -> HttpResponse:
     """The confirm page of an act; a refusal is shown on it, with every finding that stands in the way."""
@@ -197,7 +212,7 @@ def _act(
         except PortalError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, said if isinstance(said, str) else _("Done."))
+            messages.success(request, said)
             return redirect(to or reverse("wave_detail", args=[wave_id]))
     back = reverse("wave_detail", args=[wave.pk])
     status = 409 if form.non_field_errors() else 200

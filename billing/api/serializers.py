@@ -235,7 +235,8 @@ class RepeatSupportOut(RepeatOut):
 
 
 class PriceOut(OutSerializer):
-    """What one million tokens, or one call, costs the person who asks; null: no price, so it cannot be called yet."""
+    """What one million tokens, or one call, costs the person who asks; null: no price, so it cannot be called yet. ``others``:
+    an image of a size and quality, a second of video or sound, a million characters, and tokens of special kinds."""
 
     labels_of = "price"
 
@@ -245,6 +246,7 @@ class PriceOut(OutSerializer):
     cached_input = UsdOut(source="cached_nano", allow_null=True)
     output = UsdOut(source="output_nano", allow_null=True)
     per_call = UsdOut(source="call_nano", allow_null=True)
+    others = serializers.DictField(child=UsdOut())
 
 
 class OutcomeRuleOut(OutSerializer):

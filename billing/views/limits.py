@@ -116,5 +116,6 @@ def _form_page(request: Asked, subject: Subject, name: str, back_url: str) -> Ht
 def limits_mixed_keys(request: Asked) -> HttpResponse:
     """Keys that seem to serve several purposes at once."""
     rows = mixed_keys(request.user)
-    context = {"rows": rows, "mixed_count": sum(row.is_mixed for row in rows), "days": DAYS}
+    counts = {"mixed_count": sum(row.is_mixed for row in rows), "unsaid_count": sum(row.is_unsaid for row in rows)}
+    context = {"rows": rows, **counts, "days": DAYS}
     return render(request, "billing/mixed_keys.html", context)

@@ -13,6 +13,7 @@ from accounts.models import User
 from billing.catalogue import models_with_prices
 from billing.forms import RedeemForm
 from billing.models import LedgerAccount, LedgerEntry
+from billing.price_words import component_word
 from billing.selectors import Balance, LedgerLine, balance_of, ledger_lines
 from billing.services.codes import redeem_code
 from billing.services.errors import CodeLimitReached, CodeNotUsable, TooManyGuesses
@@ -82,7 +83,8 @@ def model_list(request: Asked) -> HttpResponse:
     wanted = request.GET.get("q", "").strip()[:100]
     rows = models_with_prices(request.user)
     shown = [row for row in rows if wanted.lower() in row.model.name.lower()] if wanted else rows
-    return render(request, "billing/model_list.html", {"rows": shown, "count": len(rows), "q": wanted})
+    lines = [{"row": row, "others": [(component_word(name), nano) for name, nano in row.others.items()]} for row in shown]
+    return render(request, "billing/model_list.html", {"lines": lines, "count": len(rows), "q": wanted})
 
 
 def purse_lines(balance: Balance) -> list[dict[str, Any]]:

@@ -131,6 +131,12 @@ def label_of(by: str, line: Line) -> str:
     return line.label or missing.get(by, _("none"))
 
 
+def _share(line: Line, total: int) -> dict[str, Any]:
+    """The part of the cost in whole per cent; what rounds to nothing is not told as nothing."""
+    percent = round(line.cost_nano * 100 / total) if total > 0 else 0
+    return {"percent": percent, "share": f"{percent} %" if percent or line.cost_nano <= 0 else "<1 %"}
+
+
 def shown_rows(report: Report, scope: Scope, period: Period) -> list[dict[str, Any]]:
     """The first rows with share and link, then one for all others, so that the column still adds up."""
     lines = [line for line in report.rows if line.call_count or line.cost_nano] if report.by == "day" else report.rows
@@ -139,7 +145,7 @@ def shown_rows(report: Report, scope: Scope, period: Period) -> list[dict[str, A
         {
             "line": line,
             "label": label_of(report.by, line),
-            "percent": round(line.cost_nano * 100 / total) if total > 0 else 0,
+            **_share(line, total),
             "url": _calls_of(report.by, line, scope, period),
         }
         for line in lines[:SHOWN]
@@ -147,7 +153,7 @@ def shown_rows(report: Report, scope: Scope, period: Period) -> list[dict[str, A
     if more := len(lines[SHOWN:]) + report.others_count:
         rest = sum_of([*lines[SHOWN:], report.others])
         label = _("%(count)d more, in the export") % {"count": more}
-        rows.append({"line": rest, "label": label, "percent": round(rest.cost_nano * 100 / total) if total > 0 else 0})
+        rows.append({"line": rest, "label": label, **_share(rest, total)})
     return rows
 
 

@@ -260,7 +260,7 @@ LABELS: dict[str, dict[str, FieldLabel]] = {
         ),
     ),
     "price": _fields(
-        customer=("model_name basis input cached_input output per_call", "what a call costs the person who asks"),
+        customer=("model_name basis input cached_input output per_call others", "what a call costs the person who asks"),
     ),
     "outcome_rule": _fields(customer=("event reported counted", "what a call costs the person who asks, by how it ended")),
     "price_book": _fields(operator=("id code name formula quota_per_unit is_default", "prices of all groups")),

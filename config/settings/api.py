@@ -15,7 +15,11 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gateway portal API",
-    "DESCRIPTION": "The objects of the portal for programs of the people who use it. Amounts are strings of US dollars.",
+    "DESCRIPTION": (
+        "The objects of the portal for programs of the people who use it. Amounts are strings of US dollars.\n\n"
+        "Each heading is one kind of object; under it stand its addresses. `Try it out` asks as you, with your role. "
+        "What a role may not see is not in its answers. The addresses that AI clients call (`/v1/...`) are on the page Set up."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

@@ -264,7 +264,16 @@ ACTIONS: dict[str, Any] = {
     "key.rename": gettext_lazy("renamed"),
     "key.set_limits": gettext_lazy("limits changed"),
     "key.limit_changed": gettext_lazy("spending limit changed"),
+    "key.route": gettext_lazy("moved between the old and the new entry"),
 }
+
+
+@register.simple_tag
+def audited(name: str, value: object) -> str:
+    """One line of what an audit row kept: figures of money as money."""
+    if name.endswith("_nano") and isinstance(value, int):
+        return f"{name.removesuffix('_nano')}: {format_usd(value, 9)}"
+    return f"{name}: {value}"
 
 
 @register.filter

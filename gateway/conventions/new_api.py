@@ -226,12 +226,14 @@ def pricing(request: HttpRequest, caller: Caller) -> JsonResponse:
 
 def _price(row: ModelRow, code: str) -> dict[str, Any]:
     fresh, output = row.input_nano or 0, row.output_nano or 0
-    by_call = row.basis == "call"
+    # A model that is paid by the image or the second is told as one with a fixed price; without, it would look free.
+    by_call = row.basis == "call" or not row.counts_tokens
+    fixed = row.call_nano or min(row.others.values(), default=0)
     return {
         "model_name": row.model.name,
         "quota_type": 1 if by_call else 0,
         "model_ratio": 0 if by_call else float(Fraction(fresh, NANO_PER_RATIO)),
-        "model_price": float(Fraction(row.call_nano or 0, 10**9)) if by_call else 0,
+        "model_price": float(Fraction(fixed, 10**9)) if by_call else 0,
         "completion_ratio": float(Fraction(output, fresh)) if fresh and not by_call else 0,
         "cache_ratio": float(Fraction(row.cached_nano or 0, fresh)) if fresh and not by_call else 0,
         "owner_by": "",

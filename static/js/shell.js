@@ -18,6 +18,14 @@
     });
   }
 
+  // A long rail of staff: the page one is on is in sight, without moving the page itself.
+  const rail = document.getElementById("rail");
+  const current = rail && rail.querySelector("[aria-current]");
+  if (current && rail.scrollHeight > rail.clientHeight) {
+    const below = current.offsetTop + current.offsetHeight - rail.clientHeight;
+    if (below > 0) rail.scrollTop = below + rail.clientHeight / 3;
+  }
+
   const say = (text) => {
     const live = document.getElementById("live");
     if (!live) return;

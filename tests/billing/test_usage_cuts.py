@@ -251,6 +251,9 @@ def test_whose_usage_one_may_see(busy: tuple[User, User, Group], client: Client)
         assert answer.context["scope"] == Scope(user=bob)
     client.force_login(person("sue", Role.SUPPORT))
     assert client.get("/usage/?who=ada").context["scope"] == Scope(user=ada)
+    # Without a word of whose, somebody who may see everybody's sees everybody's; one's own is asked for.
+    assert client.get("/usage/").context["scope"] == Scope()
+    assert client.get("/usage/?whose=").context["scope"] == Scope(user=User.objects.get(username="sue"))
     assert client.get("/usage/?whose=all&by=team").context["report"].by == "team"
     assert client.get("/usage/?who=nobody").status_code == 404
     client.force_login(ada)

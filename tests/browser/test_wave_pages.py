@@ -182,7 +182,7 @@ def test_a_batch_from_draft_to_back_by_clicks(transactional_db: Any, clean_cache
     page.click("button:has-text('Put the ticked people')")
     assert "nothing stands in the way" in page.inner_text("#gates")
     for button, act, sentence in (
-        ("Make it ready", "Make it ready", "Done."),
+        ("Make it ready", "Make it ready", "The wave is ready"),
         ("Tell the people", "Send 1 mail", "1 mail is written."),
         ("Switch 1 person", "Switch 1 person to the new entry", "1 person is on the new entry."),
         ("Take 1 person back", "Take 1 person back to the old entry", "1 person is back on the old entry."),

@@ -26,6 +26,7 @@ EVERYBODY = [
     "Set up",
     "Alerts",
     "Errors",
+    "Portal API",
 ]
 
 

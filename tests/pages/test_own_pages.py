@@ -16,10 +16,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing.models import LedgerEntry, RequestLog
+from billing.models import LedgerEntry, PriceBook, RequestLog
+from billing.pricing import RuleFigures
+from billing.services import prices
 from config.foundation.clock import now
 from keys.models import ApiKey, KeySecret
 from keys.services import issue_key, rotate_key
+from models_catalog.models import AIModel, ModelAccess
 from tests.pages.conftest import DOLLAR, World, one_call
 
 SignIn = Callable[[User], Client]
@@ -50,7 +53,7 @@ def test_home_shows_the_balance_today_and_the_latest_call(world: World, as_perso
     assert cost == 1204 * 2500 + 88 * 10000
     assert "$10.00" in page  # 9.99611 to two places
     assert f"/calls/{world.call_id.hex}/" in page
-    assert "lasts about" in page
+    assert "lasts more than a year" in page
     assert "nightly job" in page
 
 
@@ -215,6 +218,30 @@ def test_models_show_the_price_of_a_million_tokens(world: World, as_person: Sign
     assert "$2.50" in page
     assert "$10.00" in page
     assert "no price yet" in page  # our-chat is open but not priced
+
+
+def test_models_that_are_paid_by_image_or_second_show_those_prices_and_no_price_of_tokens(
+    world: World, as_person: SignIn
+) -> None:
+    sold = {
+        "painter": RuleFigures(unit_prices={"image:*:*": 40_000_000, "image:*:high": 160_000_000}),
+        "narrator": RuleFigures(character_nano=15 * DOLLAR),
+        "thinker": RuleFigures(input_nano=3 * DOLLAR, cache_write_nano=4 * DOLLAR, output_nano=9 * DOLLAR),
+    }
+    for name in sold:
+        ModelAccess.objects.create(model=AIModel.objects.create(name=name), group_code="*")
+    book = PriceBook.objects.get(code="portal")
+    prices.publish_version(actor=world.admin, book=book, rules=sold, multipliers={}, note="")
+    page = as_person(world.alice).get("/models/")
+    rows = {line["row"].model.name: line["row"] for line in page.context["lines"]}
+    assert rows["painter"].others == {"image:*:*": 40_000_000, "image:*:high": 160_000_000}
+    assert rows["narrator"].others == {"characters": 15 * DOLLAR}
+    assert rows["thinker"].others == {"cache_write": 4 * DOLLAR}
+    assert [name for name, row in rows.items() if row.basis and not row.counts_tokens] == ["narrator", "painter"]
+    assert "an image high" in text_of(page)
+    assert "$0.00" not in text_of(page)
+    told = {row["model_name"]: row for row in as_person(world.alice).get("/api/portal/prices/").json()["results"]}
+    assert told["painter"]["others"] == {"image:*:*": "0.040000000", "image:*:high": "0.160000000"}
 
 
 def test_a_wrong_code_changes_nothing(world: World, as_person: SignIn) -> None:

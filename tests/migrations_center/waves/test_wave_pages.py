@@ -114,14 +114,17 @@ def test_the_whole_way_through_the_pages(town: Town, browser: Client) -> None:
     answer = browser.post(answer["Location"], {"text": "n", "all": "1"}, follow=True)
     assert "2 people joined the wave." in answer.content.decode()
     steps = [
-        ("wave_ready", "Done.", "ready"),
+        ("wave_ready", "The wave is ready: every gate is open.", "ready"),
         ("wave_notify", "2 mails are written. Told before: 0. Without an address: 0.", "notified"),
         ("wave_switch", "2 people are on the new entry.", "observing"),
         ("wave_go_back", "2 people are back on the old entry.", "gone_back"),
     ]
     for stem, sentence, state in steps:
         url = reverse(stem, args=[wave.pk])
-        assert "What will happen" in browser.get(url).content.decode()
+        asked = browser.get(url).content.decode()
+        assert "What will happen" in asked
+        # The people were told a time days from now, and it is said that this is not it.
+        assert ("earlier than the time its people were told" in asked) == (stem == "wave_switch")
         answer = browser.post(url, {"reason": "because"}, follow=True)
         assert sentence in answer.content.decode()
         wave.refresh_from_db()
