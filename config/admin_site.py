@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from config.foundation.clock import now
+
 # Registered by packages, and either useless here (Django's own groups) or full of secrets (second factors, provider
 # secrets, sessions).
 NOT_SHOWN = (
@@ -101,6 +103,13 @@ def set_up() -> None:
             admin.site.unregister(model)
     # Everybody comes in by the one door, where the second factor is.
     admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's first page: the figures of the day and what waits, as on the portal's own first page for staff."""
+    from billing.staff_home import staff_home_of
+
+    return {**context, "house": staff_home_of(request.user, now())}  # type: ignore[arg-type]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/portal/<path:rest>", NothingHere.as_view()),
     path("dp/v1/", include("gateway.planes.api.urls")),
     path("", include("config.pages.urls")),
+    path("", include("config.pages.base_url")),
     path("", include("accounts.urls")),
     path("", include("models_catalog.urls")),
     path("", include("keys.urls")),

@@ -1,12 +1,16 @@
 """Reads that need a decision: what would become of a call, and which relays are alive."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.rights import require
@@ -91,6 +95,27 @@ def entries_for(actor: User) -> QuerySet[EntryPoint]:
     return EntryPoint.objects.select_related("owner").annotate(
         recent_count=Coalesce(Sum("sightings__call_count", filter=recent), 0), last_at=Max("sightings__last_at")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAddress:
+    """An address this portal knows of that is not in the register yet, with what the form is filled in with."""
+
+    name: str
+    url: str
+    side: str
+
+    @property
+    def query(self) -> str:
+        return urlencode({"name": self.name, "url": self.url, "side": self.side})
+
+
+def known_addresses(registered: Iterable[EntryPoint]) -> list[KnownAddress]:
+    """The unified entry itself and the old gateways of imports and plans, but for those in the register."""
+    new = KnownAddress(_("Unified entry"), settings.PUBLIC_URL.rstrip("/") + "/v1", EntryPoint.Side.NEW)
+    old = [KnownAddress(entry.name, entry.base_url, EntryPoint.Side.OLD) for entry in OldEntry.objects.filter(is_active=True)]
+    there = {urlsplit(entry.url).netloc.lower() for entry in registered}
+    return [address for address in (*old, new) if urlsplit(address.url).netloc.lower() not in there]
 
 
 def entry_for(actor: User, entry_id: int) -> EntryPoint:

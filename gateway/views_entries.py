@@ -22,7 +22,7 @@ MANAGE = "migrations.manage"
 def entry_list(request: HttpRequest) -> HttpResponse:
     user = person(request)
     entries = list(selectors.entries_for(user))
-    context = {"entries": entries, "may_manage": may(user, MANAGE)}
+    context = {"entries": entries, "may_manage": may(user, MANAGE), "known": selectors.known_addresses(entries)}
     return render(request, "gateway/entry_list.html", context)
 
 
@@ -49,6 +49,9 @@ def entry_change(request: HttpRequest, entry_id: int) -> HttpResponse:
 def _form(request: HttpRequest, entry: EntryPoint | None) -> HttpResponse:
     user = person(request)
     initial: dict[str, Any] = {name: getattr(entry, name) for name in EntryForm.base_fields} if entry else {"owner": user}
+    if entry is None:
+        # A known address is put in with one click from the list.
+        initial |= {name: request.GET[name] for name in ("name", "url", "side") if name in request.GET}
     form = EntryForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:

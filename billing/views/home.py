@@ -15,6 +15,7 @@ from billing.dashboard import chart_data, home_of
 from billing.selectors import CallFilters, calls_for
 from billing.selectors.calls import FAILED
 from billing.selectors.limit_lines import limits_at_home
+from billing.staff_home import staff_home_of
 from config.foundation.clock import now
 from keys import allowance
 from keys.selectors import is_living, keys_for, standing_of
@@ -42,6 +43,7 @@ def home(request: Asked) -> HttpResponse:
     since = CallFilters(outcome=FAILED, since=now() - timedelta(days=1))
     context: dict[str, Any] = {
         "failures": calls_for(person, since, limit=RECENT_CALLS).rows if may(person, "calls.search") else [],
+        "house": staff_home_of(person, now()),
         "figures": figures,
         "chart": chart_data(figures.chart),
         "recent": recent,

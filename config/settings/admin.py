@@ -36,6 +36,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_LANGUAGES": False,
     "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "config.admin_site.dashboard",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

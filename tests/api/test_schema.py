@@ -40,8 +40,14 @@ def test_the_schema_is_served_to_people_who_are_logged_in(world: World, client: 
     assert b"/api/portal/keys/{id}/rotate/" in answer.content
     page = client.get("/api/portal/docs/")
     assert page.status_code == 200
+    assert b'<a href="/">' in page.content
     # Its script has an address of its own, so that no inline script is needed.
     assert b"<script>" not in page.content
+
+
+def test_somebody_who_is_not_signed_in_is_led_to_the_entrance_of_the_docs(client: Client, db: None) -> None:
+    answer = client.get("/api/portal/docs/")
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/api/portal/docs/")
 
 
 @pytest.mark.parametrize("word", ["credential_sealed", "digest", "pepper", "password"])

@@ -7,7 +7,7 @@ from django.test import Client
 from accounts.models import AuditEvent, Role, User
 from accounts.services.people import create_person
 from config.foundation.clock import now
-from gateway.models import EntryPoint, EntrySighting
+from gateway.models import EntryPoint, EntrySighting, OldEntry
 from gateway.selectors import sightings_at
 from gateway.services import register_entry
 from gateway.services.entries import EntryRefused, read_address
@@ -33,6 +33,24 @@ def line(url: str, name: str, **values: str) -> dict[str, str]:
         "name": name, "url": url, "side": "old", "family": "one_api", "environment": "production", "state": "live", "note": "",
         **values,
     }  # fmt: skip
+
+
+def test_known_addresses_are_put_into_the_register_with_one_click(operator: Client, ops: User, settings: object):
+    settings.PUBLIC_URL = "https://gateway.example.org"  # type: ignore[attr-defined]
+    OldEntry.objects.create(name="Old gateway", base_url="https://old.example.org")
+    known = operator.get("/entries/").context["known"]
+    assert [(one.name, one.url, one.side) for one in known] == [
+        ("Old gateway", "https://old.example.org", "old"),
+        ("Unified entry", "https://gateway.example.org/v1", "new"),
+    ]
+    form = operator.get(f"/entries/new/?{known[0].query}").context["form"]
+    assert (form["name"].value(), form["url"].value(), form["side"].value()) == (
+        "Old gateway",
+        "https://old.example.org",
+        "old",
+    )
+    register_entry(actor=ops, **line("https://OLD.example.org/v1", "Old"), owner=ops)
+    assert [one.side for one in operator.get("/entries/").context["known"]] == ["new"]
 
 
 def test_R001_six_entries_three_go_in_and_three_are_refused_with_a_field_error(operator: Client, ops: User):
