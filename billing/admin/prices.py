@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from billing.models import GroupBook, GroupMultiplier, PriceBook, PriceRule, PriceVersion
 from billing.price_csv import multipliers_from_csv, multipliers_to_csv, rules_from_csv, rules_to_csv
 from billing.price_words import component_word
+from billing.pricing import image_key
 from billing.services import price_drafts
 from billing.services.prices import assign_book, create_book
 from config.foundation.admin import PortalAdmin, ReadOnlyAdmin, ReadOnlyInline, json_column, usd_column
@@ -197,7 +198,7 @@ class NewestVersionFilter(admin.SimpleListFilter):
 @admin.register(PriceRule)
 class PriceRuleAdmin(ReadOnlyAdmin):
     view_right = VIEW
-    list_display = ("model_name", "version", "basis", *FIGURES, "other_prices")
+    list_display = ("model_name", "version", "basis", *FIGURES[:-1], "other_prices")
     list_filter = (NewestVersionFilter, "version__book", "basis")
     list_select_related = ("version__book",)
     search_fields = ("model_name",)
@@ -222,6 +223,8 @@ class PriceRuleAdmin(ReadOnlyAdmin):
     def other_prices(self, rule: PriceRule) -> str:
         """What a model costs that is not paid by the token: without it such a model looks free."""
         prices = dict(rule.unit_prices)
+        if rule.item_nano:
+            prices.setdefault(image_key(""), rule.item_nano)
         if rule.character_nano is not None:
             prices["characters"] = rule.character_nano
         return ", ".join(f"{component_word(name)} {format_usd(int(nano))}" for name, nano in prices.items()) or "-"
