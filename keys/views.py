@@ -2,11 +2,13 @@
 
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -25,6 +27,8 @@ from keys.selectors import history_of, is_living, key_for, keys_for, secret_for,
 from keys.services_profiles import bind_key
 
 PAGE = 50
+# From so many keys on the list has a field to look for one.
+MANY = 8
 ONCE_SECONDS = 24 * 3600
 
 
@@ -44,18 +48,26 @@ def key_list(request: Asked) -> HttpResponse:
     elif chosen != "all":
         chosen = ""
         keys = keys.exclude(state=ApiKey.State.REVOKED)
+    wanted = request.GET.get("q", "").strip()[:100]
+    if wanted:
+        named = Q(name__icontains=wanted) | Q(secrets__tail=wanted.removeprefix("sk-").lstrip("."))
+        keys = keys.filter(pk__in=keys.filter(named).order_by().values("pk"))
     before = request.GET.get("before", "")
     if before.isdigit():
         keys = keys.filter(pk__lt=int(before[:18]))
     found = list(keys.order_by("-pk")[: PAGE + 1])
     rows = found[:PAGE]
+    kept = {"state": chosen, "q": wanted}
     allowances = allowance.read([key.pk for key in rows])
     context = {
         "rows": [_row(key, allowances.get(key.pk)) for key in rows],
         "chosen": chosen,
         "states": [("", _("in use")), *ApiKey.State.choices, ("all", _("all"))],
-        "older_url": f"?state={chosen}&before={rows[-1].pk}" if len(found) > PAGE else "",
-        "newest_url": f"?state={chosen}" if before else "",
+        "q": wanted,
+        # A handful is read at a glance.
+        "may_search": bool(wanted) or len(rows) >= MANY,
+        "older_url": f"?{urlencode({**kept, 'before': rows[-1].pk})}" if len(found) > PAGE else "",
+        "newest_url": f"?{urlencode(kept)}" if before else "",
         "may_issue": services_policy.may_issue(request.user),
     }
     return render(request, "keys/key_list.html", context)

@@ -90,9 +90,15 @@ def statement_desk(request: Asked) -> HttpResponse:
 def statement_preview(request: Asked) -> HttpResponse:
     require(request.user, selectors.ISSUE)
     form = StatementAskForm(request.GET)
+    desk = f"{reverse('statement_desk')}?{request.GET.urlencode()}"
     if not form.is_valid() or not form.cleaned_data["who"]:
-        return redirect(f"{reverse('statement_desk')}?{request.GET.urlencode()}")
-    month_on, owner = form.cleaned_data["month"], selectors.statement_owner(request.user, form.cleaned_data["who"])
+        messages.error(request, _("Choose a month and name whose statement you want to look at."))
+        return redirect(desk)
+    try:
+        month_on, owner = form.cleaned_data["month"], selectors.statement_owner(request.user, form.cleaned_data["who"])
+    except NotFound:
+        messages.error(request, _("There is no person and no team of this name."))
+        return redirect(desk)
     context = {
         "document": preview_statement(actor=request.user, owner=owner, month_on=month_on),
         "owner": owner,

@@ -4,6 +4,7 @@
   const NANO = 1e9;
   const dollars = (nano) => {
     const value = nano / NANO;
+    if (value > 0 && value < 0.0001) return "<$0.0001";
     const places = value !== 0 && Math.abs(value) < 1 ? 4 : 2;
     return `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: places })}`;
   };
@@ -49,6 +50,9 @@
         })),
       ],
     }, [xs, ...order.map((i) => stacked[i])], figure);
+    // Drawn from the tallest down, but read from the dearest on.
+    const [, ...lines] = figure.querySelectorAll(".u-legend .u-series");
+    lines.reverse().forEach((line) => line.parentNode.append(line));
   };
 
   const all = [...document.querySelectorAll("[data-chart]")];

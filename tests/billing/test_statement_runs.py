@@ -64,6 +64,10 @@ def test_finance_previews_issues_one_and_everybody(client: Client, django_captur
     desk = client.get("/finance/statements/?month=2026-08").content.decode()
     assert "Issue 2026-08 for everybody" in desk
     preview = client.get("/finance/statements/preview/?month=2026-08&who=ada").content.decode()
+    for who, said in (("", "name whose statement"), ("nobody", "no person and no team of this name")):
+        answer = client.get(f"/finance/statements/preview/?month=2026-08&who={who}", follow=True)
+        assert answer.redirect_chain[0][0] == f"/finance/statements/?month=2026-08&who={who}"
+        assert said in answer.content.decode()
     assert "Nothing is issued yet" in preview
     assert format_usd(15 * 10**9 - 250_000_001 - 373_000_000) in preview
     assert not Statement.objects.exists()

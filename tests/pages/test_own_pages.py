@@ -244,6 +244,22 @@ def test_models_that_are_paid_by_image_or_second_show_those_prices_and_no_price_
     assert told["painter"]["others"] == {"image:*:*": "0.040000000", "image:*:high": "0.160000000"}
 
 
+def test_keys_are_found_by_a_part_of_the_name_or_by_the_tail(world: World, as_person: SignIn) -> None:
+    browser = as_person(world.alice)
+    assert "key-q" not in text_of(browser.get("/keys/"))
+    made = [issue_key(actor=world.alice, owner=world.alice, name=f"robot {number}") for number in range(9)]
+    issue_key(actor=world.bob, owner=world.bob, name="robot of bob")
+    assert "key-q" in text_of(browser.get("/keys/"))
+
+    def names(query: str) -> set[str]:
+        return {row["key"].name for row in browser.get(f"/keys/?{query}").context["rows"]}
+
+    assert names("q=ROBOT") == {f"robot {number}" for number in range(9)}
+    assert names(f"q=sk-...{made[3][1][-4:]}") == {"robot 3"}
+    assert names("q=robot+3&state=revoked") == set()
+    assert "No key has this in its name" in text_of(browser.get("/keys/?q=nothing"))
+
+
 def test_a_wrong_code_changes_nothing(world: World, as_person: SignIn) -> None:
     before = LedgerEntry.objects.count()
     page = text_of(as_person(world.alice).post("/billing/redeem/", {"code": "no-such-code"}))
