@@ -17,12 +17,16 @@ STATEMENT_SECONDS = 5
 # After a failed attempt to connect, calls are refused at once for this long instead of waiting for the next failure.
 BACKOFF_SECONDS = 0.5
 
+# No server, or one whose functions and tables do not fit together just now, as between two migrations of an upgrade (a name
+# it does not know, a plan whose result has changed): asking again later is right. What is wrong with the data never passes.
+NOT_NOW = (psycopg.OperationalError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 
 class DatabaseGone(Exception):
-    """PostgreSQL cannot be reached or does not answer in time; nothing may be served that costs money."""
+    """PostgreSQL cannot be reached, does not answer in time or is being upgraded; nothing may be served that costs money."""
 
 
 def connection_arguments(*, statement_seconds: int = STATEMENT_SECONDS) -> dict[str, Any]:
@@ -51,13 +55,13 @@ class Line:
         self._failed_at = 0.0
 
     async def run(self, query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-        """All rows of one statement; raises DatabaseGone when the server is not there, psycopg.Error for the rest."""
+        """All rows of one statement; raises DatabaseGone when asking again may help, psycopg.Error for the rest."""
         try:
             connection = await self._open()
             async with asyncio.timeout(STATEMENT_SECONDS + 1):
                 cursor = await connection.execute(query, params, prepare=True)
                 return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, TimeoutError, OSError) as error:
+        except (*NOT_NOW, TimeoutError, OSError) as error:
             await self.close()
             raise DatabaseGone(type(error).__name__) from error
 

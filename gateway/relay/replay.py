@@ -17,7 +17,7 @@ import psycopg
 from billing.services.leases import CLOSE_SOURCES_SQL
 from billing.services.ledger import RECORD_SQL
 from config.foundation.outcomes import Outcome
-from gateway.relay.database import connection_arguments
+from gateway.relay.database import NOT_NOW, connection_arguments
 from gateway.relay.lease_file import path_for, shut_for_close
 from gateway.relay.spool import END, OPEN, owned
 
@@ -160,7 +160,7 @@ def _send(line: "psycopg.Connection[Any]", folder: Path, left: Leftover) -> None
 def _record(line: "psycopg.Connection[Any]", batch: list[bytes]) -> list[tuple[Any, str, str]]:
     try:
         return line.execute(RECORD_SQL, ((b"[" + b",".join(batch) + b"]").decode(),)).fetchall()
-    except psycopg.OperationalError:
+    except NOT_NOW:
         raise
     except psycopg.Error as error:
         if len(batch) == 1:

@@ -20,7 +20,7 @@ from gateway.contract.types import Denial
 from gateway.relay.call import Call
 from gateway.relay.config_store import ConfigStore
 from gateway.relay.confirmations import EVERY_SECONDS, Confirmations
-from gateway.relay.database import Batcher, DatabaseGone, Line
+from gateway.relay.database import NOT_NOW, Batcher, DatabaseGone, Line
 from gateway.relay.exchange import Exchange, HeaderList
 from gateway.relay.features import Features
 from gateway.relay.health import Health
@@ -227,7 +227,7 @@ class Runtime:
 
     async def _replay(self) -> None:
         """Send what relays of this machine left behind that are gone."""
-        with contextlib.suppress(psycopg.OperationalError):
+        with contextlib.suppress(*NOT_NOW):
             await asyncio.to_thread(replay, self.spool.folder)
 
     async def _tell_health(self) -> None:

@@ -6,10 +6,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from gateway.relay.database import NOT_NOW
 from gateway.relay.replay import Leftover, replay, survey
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         folder = options["folder"] or settings.RELAY_STATE_DIR / "spool"
         try:
             found = replay(folder) if options["send"] else survey(folder)
-        except psycopg.OperationalError as error:
+        except NOT_NOW as error:
             self.stderr.write(f"PostgreSQL does not take them ({type(error).__name__}); nothing was removed that was not sent.")
             sys.exit(1)
         for left in found:
