@@ -22,6 +22,7 @@ from gateway.services import register_entry
 from keys.models import KeySecret
 from migrations_center.models import ImportedRow, Source, Wave
 from migrations_center.selectors_keys import adoption_of, lines_of
+from migrations_center.selectors_leftovers import leftovers_for
 from migrations_center.services import continuity, plans, switching, waves
 from tests.gateway.conftest import _is_quiet
 from tests.gateway.servers import Server, until
@@ -152,6 +153,29 @@ def test_R013_a_wave_waits_for_the_key_that_a_relay_does_not_hold(moving: Moving
     settle_in(moving.relay)
     assert moving.call_all([(n, "bearer") for n in (7, 8, 1)]) == [200, 200, 200]
     assert set(moving.call_all([(n, "bearer") for n in moving.dead])) == {401}
+
+
+def test_R003_twenty_calls_by_the_old_name_are_on_the_page_and_whoever_makes_none_is_not(moving: Moving) -> None:
+    """R003: after its wave K1 makes 20 calls at the old entry, K5 (of another person) calls the new one only."""
+    waves.mark_ready(actor=moving.ops, wave=moving.wave)
+    until(moving.confirmed, 40)
+    # Before the switch both called the old name, which is nothing to be told.
+    assert [moving.call(n, "bearer", host=OLD_NAME).status_code for n in (1, 5)] == [200, 200]
+    switching.switch(actor=moving.ops, wave=moving.wave)
+    settle_in(moving.relay)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: moving.call(1, "x-api-key", host=OLD_NAME).status_code, range(20)))
+    assert answers == [200] * 20
+    assert moving.call_all([(5, "bearer")] * 3) == [200] * 3
+    until(lambda: [line.seen.call_count for line in leftovers_for(moving.ops)] == [20], 15)
+    (line,) = leftovers_for(moving.ops)
+    assert (line.member.user.username, line.entry.name, line.seen.client_family) == ("user1", "Old name", "python-httpx")
+    assert (now() - line.seen.last_at).total_seconds() < 60
+    client = Client()
+    client.force_login(moving.ops, backend="allauth.account.auth_backends.AuthenticationBackend")
+    page = client.get("/migrations/still-on-the-old-entry/").content.decode()
+    body = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert [word in body for word in ("user1", ">20<", "python-httpx", "user2")] == [True, True, True, False]
 
 
 def test_M4_every_old_key_works_at_its_first_call_in_every_header(moving: Moving) -> None:
