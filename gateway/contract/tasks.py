@@ -46,6 +46,8 @@ OWN_FIELDS = frozenset({"callback_url", "template"})
 # Held for a video whose length nobody names.
 USUAL_SECONDS = 12
 MOST_SECONDS = 3600
+# A text that says a larger number is kept as a text.
+MOST_NUMBER = 10**15
 VARIANTS = ("video", "thumbnail", "spritesheet")
 # Fields whose words come from lists; a word of any other field may be a text, and only its length is kept.
 WORDS = frozenset(
@@ -159,9 +161,14 @@ def parameters_hash(model: str, endpoint: str, parameters: Mapping[str, Any], re
     return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def too_long(fields: Mapping[str, Any]) -> str:
+    """The field that asks for a longer video than anybody makes, or "". Money is held for no more than that."""
+    return next((name for name in LENGTHS if (number_of(fields.get(name)) or 0) > MOST_SECONDS), "")
+
+
 def asked_length(fields: Mapping[str, Any], description: Mapping[str, Any]) -> int:
     """Milliseconds of video a request may make: as asked, else what the target makes when nobody says."""
-    given = next((number for name in LENGTHS if (number := number_of(fields.get(name))) is not None), None)
+    given = max((number for name in LENGTHS if (number := number_of(fields.get(name))) is not None), default=None)
     seconds = given if given is not None else number_of(default_of(description, *LENGTHS))
     if seconds is None or not 0 < seconds <= MOST_SECONDS:
         seconds = Decimal(USUAL_SECONDS if seconds is None or seconds <= 0 else MOST_SECONDS)
@@ -223,10 +230,12 @@ def read_video(status: int, raw: bytes) -> Seen:
 def completed_from(task: TaskView, seen: Seen) -> Seen:
     """A completed video with a length: as delivered, else as it was asked for and flagged; else in doubt."""
     size = seen.size or asked_size(task.parameters, {})
+    if (seen.video_ms or 0) > MOST_SECONDS * 1000:
+        return _changed(seen, state=UNKNOWN, doubt="completed_with_a_length_that_cannot_be")
     if seen.video_ms:
         return _changed(seen, size=size)
     asked = next((number for name in LENGTHS if (number := number_of(task.parameters.get(name)))), None)
-    if asked is None:
+    if asked is None or not 0 < asked <= MOST_SECONDS:
         return _changed(seen, state=UNKNOWN, doubt="completed_without_a_length")
     return _changed(seen, size=size, video_ms=int(asked * 1000), is_estimated=True)
 
@@ -333,7 +342,7 @@ def _kept(value: Any, is_listed: bool) -> Any:
         if word.lower() in {"true", "false"}:
             return word.lower() == "true"
         number = number_of(word)
-        if number is not None and len(word) <= 20:
+        if number is not None and len(word) <= 20 and abs(number) < MOST_NUMBER:
             return int(number) if number == number.to_integral_value() else float(number)
         return mask(word) if is_listed and 0 < len(word) <= MOST_WORD else {"characters": len(value)}
     if isinstance(value, list):

@@ -12,7 +12,7 @@ from billing.services.hooks import clean_url
 from config.foundation.errors import InvalidInput
 from gateway.contract import denials
 from gateway.contract.error_shapes import status_of
-from gateway.contract.tasks import kept_parameters, parameters_hash
+from gateway.contract.tasks import MOST_SECONDS, kept_parameters, parameters_hash, too_long
 from gateway.contract.types import Candidate, Denial, KeyView
 from gateway.relay.call import Call
 from gateway.relay.database import DatabaseGone
@@ -67,6 +67,8 @@ def wanted_by(call: Call) -> Wanted:
 
 def check(call: Call) -> Problem | None:
     """Leave only targets that take the request; the first problem of the best one when there is none."""
+    if call.spec.kind == "videos" and (name := too_long(call.body)):
+        return Problem(name, f"up to {MOST_SECONDS}")
     wanted = wanted_by(call)
     decision = call.decision
     fitting, problem = _fitting(decision.candidates, wanted)

@@ -101,8 +101,10 @@ class Server:
 
 
 def _lives(pid: int) -> bool:
+    """Whether anything of a process is left: its first thread may be gone while others still hold its files and locks."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0] not in {b"Z", b"X"}
+        has_ended = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0] in {b"Z", b"X"}
+        return not has_ended or len(os.listdir(f"/proc/{pid}/task")) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

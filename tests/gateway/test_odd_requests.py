@@ -11,7 +11,7 @@ import pytest
 
 from billing.models import RequestLog
 from gateway.services import remember_old_entry, set_routes
-from tests.gateway.servers import Server
+from tests.gateway.servers import Server, running, start_relay
 from tests.gateway.test_endpoints import IMAGE
 from tests.gateway.world import World, balance, held, log_of
 
@@ -200,6 +200,24 @@ def test_slashes_too_many_change_nothing_and_a_wrong_method_is_named(world: Worl
         )
     # An address that is there twice stays a mistake that is told.
     assert post(world, clear, BODY, "/v1/v1/chat/completions").json()["error"]["code"] == "not_found"
+
+
+def test_beside_django_the_entry_is_the_same_and_the_portal_stays_closed_to_other_sites(world: World):
+    person = world.person("1")
+    _, clear = world.key(person)
+    asks = {**SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    with running(start_relay(app="config.asgi:application", ready_path="/healthz")) as portal:
+        beside = World(world.upstream, portal)
+        assert post(beside, clear, BODY, "//v1/chat/completions/", **SITE).status_code == 200
+        assert httpx.options(portal.url + CHAT, headers=asks).headers["access-control-allow-origin"] == "*"
+        billing = httpx.get(
+            f"{portal.url}/dashboard/billing/subscription", headers={**SITE, "Authorization": f"Bearer {clear}"}
+        )
+        assert (billing.status_code, billing.headers["access-control-allow-origin"]) == (200, "*")
+        # Where a cookie lets somebody in, no other site is let near.
+        for path in ("/", "/sign-in/", "/api/portal/calls/", "/dp/v1/config"):
+            for answer in (httpx.options(portal.url + path, headers=asks), httpx.get(portal.url + path, headers=SITE)):
+                assert "access-control-allow-origin" not in answer.headers, path
 
 
 @pytest.mark.parametrize("amount", ["100000", 100_000.0, " 100000 ", 10**25, 1e30])

@@ -148,6 +148,33 @@ def test_a_length_nobody_names_is_never_guessed(world: World):
     assert sum(charges(task_of(longer).pk.hex)) == 90 * CENT
 
 
+def test_a_length_that_cannot_be_is_refused_or_in_doubt(world: World):
+    """Nobody holds money for weeks of video: asked for it is a 400, and a provider that says so is looked at by people."""
+    with_media(world)
+    person = world.person("20")
+    _, clear = world.key(person)
+    for field, value in (("seconds", 3601), ("seconds", "1e5"), ("duration", 10**12), ("seconds", 1e300)):
+        answer = post(world, clear, **{"size": "1280x720", field: value})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+        assert answer.json()["error"]["allowed"] == "up to 3600"
+    assert world.upstream.calls()["total"] == 0
+    # Of two lengths the longer one is held for.
+    both = post(world, clear, seconds="4", duration=8, size="1280x720").json()["id"]
+    assert hold_of(task_of(both).pk.hex).amount_nano == 80 * CENT
+    odd = [post(world, clear, "x [[delivers 90000]]", **SHORT).json()["id"]]
+    # A form says every number as a text.
+    form = {"model": (None, "demo-video"), "prompt": (None, "x"), "size": (None, "1280x720"), "seed": (None, "1e300")}
+    headers = {"Authorization": f"Bearer {clear}"}
+    made = httpx.post(f"{world.relay.url}/v1/videos", files={**form, "seconds": (None, "4")}, headers=headers)
+    assert task_of(made.json()["id"]).parameters["seed"] == {"characters": 5}
+    look_now(*odd, both)
+    for one in odd:
+        task = task_of(one)
+        assert (task.state, task.doubt) == ("unknown", "completed_with_a_length_that_cannot_be")
+        assert hold_of(task.pk.hex).state == "open"
+        assert charges(task.pk.hex) == []
+
+
 def test_two_workers_and_a_client_at_once_settle_once(world: World):
     """Concurrency: every look sees the end at the same moment; one charge, one log row, one callback each."""
     with_media(world)
