@@ -1,5 +1,6 @@
 """How large a call may get before it is made, and how large it was when the upstream does not say."""
 
+import struct
 from math import ceil, isfinite
 from typing import Any
 
@@ -16,6 +17,8 @@ HISTORY_TOKENS = 32_000
 IMAGE_OUTPUT_TOKENS = 6_500
 SOUND_BYTES_A_SECOND = 2_000
 MOST_IMAGES = 100_000
+# No sound is longer than a day, whatever its first bytes say.
+MOST_SOUND_MS = 86_400_000
 # Bodies up to this size are taken as text; larger ones are searched for attachments.
 PLAIN_BODY_BYTES = 16_384
 
@@ -54,11 +57,13 @@ def images_wanted(body: Body) -> int:
 
 
 def sound_ms(first: bytes, size: int) -> int:
-    """How long a sound of ``size`` bytes may be, in milliseconds; ``first`` are its first bytes. WAVE files say it exactly."""
+    """How long a sound of ``size`` bytes may be, in milliseconds; ``first`` are its first bytes. WAVE files say it exactly, in
+    several ways that a client may set apart: the longest counts."""
     a_second = SOUND_BYTES_A_SECOND
-    if first[:4] == b"RIFF" and first[8:12] == b"WAVE" and len(first) >= 32:
-        a_second = int.from_bytes(first[28:32], "little") or a_second
-    return size * 1000 // a_second + 1
+    if first[:4] == b"RIFF" and first[8:16] == b"WAVEfmt " and len(first) >= 36:
+        channels, rate, bytes_told, block, bits = struct.unpack("<HIIHH", first[22:36])
+        a_second = min([told for told in (bytes_told, rate * block, rate * channels * bits // 8) if told], default=a_second)
+    return min(size * 1000 // a_second + 1, MOST_SOUND_MS)
 
 
 def counted_tokens(ascii_characters: int, others: int) -> int:

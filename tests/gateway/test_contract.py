@@ -1,6 +1,7 @@
 """The pure parts of the contract: estimates, usage, order of upstreams, decisions."""
 
 import random
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.pricing import BookPrices, PriceTable, RuleFigures, VersionPrices
-from gateway.contract.estimate import counted_input, counted_tokens, input_estimate, output_estimate
+from gateway.contract.estimate import counted_input, counted_tokens, input_estimate, output_estimate, sound_ms
 from gateway.contract.loading import _networks
 from gateway.contract.resolve import callable_models, resolve
 from gateway.contract.snapshot import Snapshot
@@ -135,6 +136,24 @@ def test_secrets_are_not_in_the_text_of_a_snapshot():
 def test_reported_usage_is_checked(usage: object, expected: tuple[int, ...] | None):
     found = reported(usage)
     assert (found and (found.input, found.output, found.cached, found.reasoning)) == expected
+
+
+def wave(rate: int, channels: int, bits: int, told: int, block: int) -> bytes:
+    return b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, channels, rate, told, block, bits) + b"data"
+
+
+def test_the_length_of_a_sound_is_what_it_may_be_whatever_its_first_bytes_claim():
+    second = 16_000 * 2
+    assert sound_ms(wave(16_000, 1, 16, second, 2), 10 * second) == 10_001
+    # A client that claims many bytes a second in one place is not believed while another place says less.
+    assert sound_ms(wave(16_000, 1, 16, 4_000_000_000, 2), 10 * second) == 10_001
+    assert sound_ms(wave(16_000, 1, 16, 4_000_000_000, 60_000), 10 * second) == 10_001
+    # Packed sound: a block is many samples, and what a second takes is told.
+    assert sound_ms(wave(8_000, 1, 4, 4_055, 256), 40_550) == 10_138
+    # What says nothing, or puts something before its format, is taken for the smallest sound there is.
+    for odd in (b"", b"RIFF\0\0\0\0WAVEJUNK" + b"\0" * 40, wave(0, 0, 0, 0, 0), b"ID3" + b"\0" * 60):
+        assert sound_ms(odd, 20_000) == 10_001
+    assert sound_ms(wave(1, 1, 8, 1, 1), 60_000_000) == 86_400_000
 
 
 def test_estimates_know_choices_limits_and_attachments():
