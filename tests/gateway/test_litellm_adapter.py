@@ -265,6 +265,10 @@ def test_estimates_grow_with_the_request_and_keep_no_text():
     picture = estimate_of({"messages": [{"role": "user", "content": [{"image_url": {"url": "data:image/png;base64,xx"}}]}]})
     assert picture["input_tokens"] > 2000
     assert units_of({"n": 3, "size": "1024x1024"}, "/v1/images/generations") == {"images": 3, "image_size": "1024x1024"}
+    deep: object = "words"
+    for _ in range(5000):
+        deep = [deep]
+    assert estimate_of({"messages": deep})["input_tokens"] > 1000
     for n in ("3", 2.5, 3):
         assert units_of({"n": n}, "/v1/images/generations") == {"images": 3}
         assert estimate_of({"max_tokens": "7", "n": n})["max_output_tokens"] == 21

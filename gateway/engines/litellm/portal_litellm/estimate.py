@@ -46,19 +46,28 @@ def units_of(data: dict[str, Any], endpoint: str) -> dict[str, Any]:
 
 
 def _measure(value: object) -> tuple[int, int]:
-    """(bytes of text, attachments) inside a JSON value."""
-    if isinstance(value, str):
-        return (0, 1) if value.startswith("data:") else (len(value.encode("utf-8", "replace")), 0)
-    if isinstance(value, dict):
-        if isinstance(value.get("data"), str) and "format" in value:
-            return 0, 1
-        # Field names and punctuation are tokens too.
-        found = [_measure(item) for item in value.values()]
-        return sum(size for size, _ in found) + 8 * len(value), sum(count for _, count in found)
-    if isinstance(value, list):
-        found = [_measure(item) for item in value]
-        return sum(size for size, _ in found) + len(value), sum(count for _, count in found)
-    return (0, 0) if value is None else (len(str(value)), 0)
+    """(bytes of text, attachments) inside a JSON value; without calling itself, however deep that is nested."""
+    size, attachments, rest = 0, 0, [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):
+            if one.startswith("data:"):
+                attachments += 1
+            else:
+                size += len(one.encode("utf-8", "replace"))
+        elif isinstance(one, dict):
+            if isinstance(one.get("data"), str) and "format" in one:
+                attachments += 1
+            else:
+                # Field names and punctuation are tokens too.
+                size += 8 * len(one)
+                rest += one.values()
+        elif isinstance(one, list):
+            size += len(one)
+            rest += one
+        elif one is not None:
+            size += len(str(one))
+    return size, attachments
 
 
 def _whole(value: object) -> int | None:
