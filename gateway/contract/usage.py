@@ -100,6 +100,8 @@ def reported_by_anthropic(usage: object) -> Tokens | None:
         return None
     cached = _number(usage.get("cache_read_input_tokens")) or 0
     written = _number(usage.get("cache_creation_input_tokens")) or 0
+    if plain + cached + written > MAX_TOKENS:
+        return None
     hour = _number(_details(usage, "cache_creation").get("ephemeral_1h_input_tokens")) or 0
     return Tokens(
         input=plain + cached + written,

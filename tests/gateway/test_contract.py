@@ -17,7 +17,7 @@ from gateway.contract.loading import _networks
 from gateway.contract.resolve import callable_models, resolve
 from gateway.contract.snapshot import Snapshot
 from gateway.contract.types import Ask, Candidate, GroupView, KeyView, MappedName, ModelView, UpstreamView
-from gateway.contract.usage import reported
+from gateway.contract.usage import reported, reported_by_anthropic
 from gateway.relay.client import family_of, presented_key
 from gateway.relay.pricing import round_up
 from gateway.relay.upstream import order_of, url_of
@@ -136,6 +136,13 @@ def test_secrets_are_not_in_the_text_of_a_snapshot():
 def test_reported_usage_is_checked(usage: object, expected: tuple[int, ...] | None):
     found = reported(usage)
     assert (found and (found.input, found.output, found.cached, found.reasoning)) == expected
+
+
+def test_anthropic_s_counts_are_added_up_only_while_their_sum_can_be_true():
+    told = {"input_tokens": 10**9, "output_tokens": 5}
+    assert reported_by_anthropic(told).input == 10**9
+    assert reported_by_anthropic({**told, "cache_read_input_tokens": 1}) is None
+    assert reported_by_anthropic({"input_tokens": 10**9 + 1}) is None
 
 
 def wave(rate: int, channels: int, bits: int, told: int, block: int) -> bytes:
