@@ -32,8 +32,8 @@ up: run-packages
 	@$(VENV)/python manage.py up
 
 relay: run-packages
-	@$(VENV)/python -m granian --interface asgi --no-ws --loop uvloop --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),8001) \
-		--workers $(or $(PROCESSES),$(RELAY_PROCESSES),1) --workers-kill-timeout 15 gateway.relay.app:application
+	@$(VENV)/python -m config.stack.serving relay --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),8001) \
+		--processes $(or $(PROCESSES),$(RELAY_PROCESSES),1)
 
 messages: run-packages
 	@$(VENV)/python manage.py compile_messages

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.stack import places
 from config.stack.processes import Child
+from config.stack.serving import RELAY_APP, WEB_APP, http_server
 
 WEB, RELAY, UPSTREAM, OLD_GATEWAY, MAIL = range(5)
 
@@ -50,12 +51,7 @@ def children(plan: Plan, env: Mapping[str, str]) -> list[Child]:
     lineup.append(child("worker", "celery", "-A", "config", "worker", "--loglevel", "info", "--concurrency", "2", grace=30))
     schedule = str(plan.home / "beat-schedule")
     lineup.append(child("beat", "celery", "-A", "config", "beat", "--loglevel", "info", "--schedule", schedule))
-    workers = ["--workers", env.get("RELAY_PROCESSES") or "1"]
-    lineup.append(child("relay", *_granian(plan, RELAY), *workers, "gateway.relay.app:application"))
-    lineup.append(child("web", *_granian(plan, WEB), "config.asgi:application"))
+    relays = int(env.get("RELAY_PROCESSES") or "1")
+    lineup.append(child("relay", *http_server(RELAY_APP, plan.host, plan.port + RELAY, processes=relays)))
+    lineup.append(child("web", *http_server(WEB_APP, plan.host, plan.port + WEB)))
     return lineup
-
-
-def _granian(plan: Plan, offset: int) -> list[str]:
-    place = ["--host", plan.host, "--port", str(plan.port + offset)]
-    return ["granian", "--interface", "asgi", "--no-ws", "--loop", "uvloop", *place, "--workers-kill-timeout", "10"]

@@ -1,6 +1,6 @@
 """The unified entry: ``/v1/...`` and the same under ``/api/v1/...``, as a raw ASGI application.
 
-It runs alone (``granian --interface asgi gateway.relay.app:application``) or beside Django (``config.asgi``). A request
+It runs alone (``python -m config.stack.serving relay``) or beside Django (``config.asgi``). A request
 never meets Django: no middleware, no request object, no ORM.
 """
 

@@ -1,7 +1,10 @@
 """The portal's pages with their static files, for a server process of the browser tests (production serves collected files)."""
 
-from django.contrib.staticfiles.handlers import StaticFilesHandler
+import os
 
-from config.wsgi import application as pages
+os.environ.setdefault("DATABASE_POOL", "1")
 
-application = StaticFilesHandler(pages)
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+application = ASGIStaticFilesHandler(get_asgi_application())

@@ -11,6 +11,7 @@ import httpx
 from django.conf import settings
 from redis import Redis
 
+from config.stack.serving import http_server
 from tests.accounts.smtp_double import Double
 from tests.accounts.smtp_double import start as start_mail_server
 from tests.gateway.servers import (
@@ -78,8 +79,7 @@ def whole_portal() -> Iterator[Stack]:
 
 def start_web(relay: Server) -> Server:
     port = free_port()
-    arguments = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    arguments += ["--blocking-threads", "4", "--workers-kill-timeout", "5", "tests.browser.serving:application"]
+    arguments = http_server("tests.browser.serving:application", "127.0.0.1", port)
     # The set-up cards tell people the address of the entry; here the relay has one of its own.
     return start(arguments, port, "/healthz", **_environment(), PUBLIC_URL=relay.url)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from urllib.parse import quote
 import httpx
 from django.conf import settings
 from django.db import connection
+
+from config.stack.serving import RELAY_APP, http_server
 
 START_SECONDS = 120
 # Goes with the process of the tests, and what the servers left in it too.
@@ -76,19 +77,10 @@ class Server:
     def reset(self) -> None:
         httpx.post(f"{self.url}/__reset")
 
-    def children(self) -> list[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(word) for word in path.read_text().split()]
-
     def kill(self) -> None:
-        """kill -9, workers included: nothing is written any more."""
-        children = self.children()
-        for pid in [self.process.pid, *children]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """kill -9: nothing is written any more, and its locks are gone."""
+        self.process.kill()
         self.process.wait(10)
-        # Their locks go with them, and that takes a moment.
-        until(lambda: not any(map(_lives, children)), 10)
 
     def stop(self) -> None:
         """SIGTERM, as a service manager does it."""
@@ -98,15 +90,6 @@ class Server:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-
-def _lives(pid: int) -> bool:
-    """Whether anything of a process is left: its first thread may be gone while others still hold its files and locks."""
-    try:
-        has_ended = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0] in {b"Z", b"X"}
-        return not has_ended or len(os.listdir(f"/proc/{pid}/task")) > 1
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 PYTHON_MODULE = (sys.executable, "-m")
@@ -160,13 +143,12 @@ def start_relay(
     *,
     ready_path: str = "/healthz",
     port: int = 0,
-    app: str = "gateway.relay.app:application",
+    app: str = RELAY_APP,
     seconds: float = START_SECONDS,
     **environment: str,
 ) -> Server:
     port = port or free_port()
-    arguments = ["granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["--workers", "1", "--workers-kill-timeout", "15", app]
+    arguments = http_server(app, "127.0.0.1", port)
     defaults = {
         "DATABASE_URL": test_database_url(),
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
