@@ -59,7 +59,7 @@ class OutcomeTable:
         return self.by_group.get(payer_group_code, self.for_all)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """The facts of an end. ``has_output``: something of an answer reached the client. ``by_client``: the client left.
 
@@ -86,7 +86,7 @@ class Ending:
         return CUT if self.has_output else FAILED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled:
     """What is charged, nano-USD, and its arithmetic for the request log."""
 

@@ -5,7 +5,6 @@ dropped, the first part up to ``-`` is the key, what follows was a channel pin f
 authentication middleware). Keys issued here have no ``-`` after ``sk-``, so the same rule reads them.
 """
 
-import hashlib
 import hmac
 import secrets
 import string
@@ -19,7 +18,7 @@ ALPHABET = string.ascii_letters + string.digits
 KEY_LENGTH = 48
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Presented:
     """A key as a client sent it, normalised; ``pin`` is the suffix after the first ``-`` or None."""
 
@@ -50,6 +49,11 @@ def _peppers(raw: str) -> dict[int, bytes]:
     return peppers
 
 
+@lru_cache(maxsize=8)
+def _newest_first(raw: str) -> tuple[bytes, ...]:
+    return tuple(pepper for _number, pepper in sorted(_peppers(raw).items(), reverse=True))
+
+
 def generate() -> str:
     """A new clear key, ``sk-`` and 48 characters (285 bits)."""
     return "sk-" + "".join(secrets.choice(ALPHABET) for _ in range(KEY_LENGTH))
@@ -72,8 +76,7 @@ def digest_of(bare: str) -> Digest:
 
 def candidate_digests(bare: str) -> list[bytes]:
     """Digests under every pepper, newest first, for looking up."""
-    peppers = _peppers(settings.KEY_PEPPERS)
-    return [_hmac(peppers[number], bare) for number in sorted(peppers, reverse=True)]
+    return [_hmac(pepper, bare) for pepper in _newest_first(settings.KEY_PEPPERS)]
 
 
 def pepper_numbers() -> frozenset[int]:
@@ -82,4 +85,4 @@ def pepper_numbers() -> frozenset[int]:
 
 
 def _hmac(pepper: bytes, bare: str) -> bytes:
-    return hmac.new(pepper, bare.encode(), hashlib.sha256).digest()
+    return hmac.digest(pepper, bare.encode(), "sha256")

@@ -46,22 +46,15 @@ def quote(rule: RuleFigures, multiplier: Decimal, usage: Usage) -> Quote:
     if rule.call_nano:
         parts.append(("call", 1, 0, rule.call_nano, 1, ""))
         used = True
-    amounts = [(part, part[1] * part[3] * (MILLION // part[4]) // 10 ** part[2]) for part in parts if part[1]]
     mantissa, places, text = _factor(multiplier)
-    total = sum(amount for _part, amount in amounts) * mantissa
+    total, lines = 0, []
+    for name, count, count_places, price, per, detail in parts:
+        amount = count * price * (MILLION // per) // 10**count_places
+        total += amount
+        counted = _decimal(count, count_places) if count_places else str(count)
+        lines.append(Line(name, counted, _price(price), per, _decimal(amount, AMOUNT_PLACES), "USD", detail))
+    total *= mantissa
     cost = rounded(total, 10 ** (AMOUNT_PLACES - NANO_PLACES + places), rule.rounding, rule.rounding_step_nano)
-    lines = [
-        Line(
-            name,
-            _decimal(count, count_places) if count_places else str(count),
-            _price(price),
-            per,
-            _decimal(amount, AMOUNT_PLACES),
-            "USD",
-            detail,
-        )
-        for (name, count, count_places, price, per, detail), amount in amounts
-    ]
     if used and multiplier and cost < rule.minimum_nano:
         cost = rule.minimum_nano
         lines.append(Line("minimum", "1", _decimal(cost, NANO_PLACES), 1, _decimal(cost, NANO_PLACES), "USD"))
@@ -82,29 +75,31 @@ def rounded(numerator: int, denominator: int, rounding: str, step: int) -> int:
 
 
 def _tokens(rule: RuleFigures, usage: Usage) -> list[Part]:
-    """Each kind of token once: kinds with a price of their own are taken out of input and output."""
-    cached_price = rule.input_nano if rule.cached_nano is None else rule.cached_nano
-    write_price = rule.input_nano if rule.cache_write_nano is None else rule.cache_write_nano
-    fresh, written = usage.input, usage.output
+    """Each kind of token that was used, once: kinds with a price of their own are taken out of input and output."""
+    fresh, written, cached, cache_write = usage.input, usage.output, usage.cached, usage.cache_write
     if not usage.input_excludes_cache:
-        fresh -= usage.cached + usage.cache_write
-    parts: list[Part] = []
+        fresh -= cached + cache_write
+    special: list[Part] = []
     if usage.audio_input:
-        parts.append(("audio_input", usage.audio_input, 0, _needed(rule.audio_input_nano, "audio input"), MILLION, ""))
+        special.append(("audio_input", usage.audio_input, 0, _needed(rule.audio_input_nano, "audio input"), MILLION, ""))
         fresh -= usage.audio_input
     if usage.audio_output:
-        parts.append(("audio_output", usage.audio_output, 0, _needed(rule.audio_output_nano, "audio output"), MILLION, ""))
+        special.append(("audio_output", usage.audio_output, 0, _needed(rule.audio_output_nano, "audio output"), MILLION, ""))
         written -= usage.audio_output
     if rule.reasoning_nano is not None and usage.reasoning:
-        parts.append(("reasoning", usage.reasoning, 0, rule.reasoning_nano, MILLION, ""))
+        special.append(("reasoning", usage.reasoning, 0, rule.reasoning_nano, MILLION, ""))
         written -= usage.reasoning
-    return [
-        ("input", max(fresh, 0), 0, rule.input_nano, MILLION, ""),
-        ("cached", usage.cached, 0, cached_price, MILLION, ""),
-        ("cache_write", usage.cache_write, 0, write_price, MILLION, ""),
-        ("output", max(written, 0), 0, rule.output_nano, MILLION, ""),
-        *parts,
-    ]
+    parts: list[Part] = []
+    if fresh > 0:
+        parts.append(("input", fresh, 0, rule.input_nano, MILLION, ""))
+    if cached:
+        parts.append(("cached", cached, 0, rule.input_nano if rule.cached_nano is None else rule.cached_nano, MILLION, ""))
+    if cache_write:
+        price = rule.input_nano if rule.cache_write_nano is None else rule.cache_write_nano
+        parts.append(("cache_write", cache_write, 0, price, MILLION, ""))
+    if written > 0:
+        parts.append(("output", written, 0, rule.output_nano, MILLION, ""))
+    return parts + special
 
 
 def _units(rule: RuleFigures, usage: Usage) -> list[Part]:
@@ -177,6 +172,6 @@ def _price(nano: int) -> str:
 
 def _decimal(scaled: int, places: int) -> str:
     """``scaled / 10**places`` as people write it, exactly."""
-    digits = str(abs(scaled)).zfill(places + 1)
-    fraction = digits[-places:].rstrip("0")
-    return f"{'-' if scaled < 0 else ''}{digits[:-places]}{'.' if fraction else ''}{fraction}"
+    whole, fraction = divmod(abs(scaled), 10**places)
+    text = f"{whole}.{fraction:0{places}d}".rstrip("0") if fraction else str(whole)
+    return "-" + text if scaled < 0 else text

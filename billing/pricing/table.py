@@ -90,9 +90,24 @@ class BookPrices:
     formula: str
     quota_per_unit: Decimal
     versions: tuple[VersionPrices, ...]
+    # Prices that were asked for: calls ask for the same few again and again.
+    found: dict[tuple[int, str, str, str], Price] = field(default_factory=dict, repr=False, compare=False)
 
     def version_at(self, moment: datetime) -> VersionPrices | None:
-        return next((version for version in self.versions if version.valid_from <= moment), None)
+        for version in self.versions:
+            if version.valid_from <= moment:
+                return version
+        return None
+
+    def price_of(self, version: VersionPrices, model_name: str, payer_group_code: str, used_group_code: str) -> Price | None:
+        """The price of a model by one version; None when it has no rule for it."""
+        wanted = (version.version_id, model_name, payer_group_code, used_group_code)
+        price = self.found.get(wanted)
+        if price is None and (rule := version.rules.get(model_name)) is not None:
+            multiplier = version.multiplier(used_group_code, payer_group_code)
+            price = Price(version.version_id, self.code, self.formula, self.quota_per_unit, model_name, rule, multiplier)
+            self.found[wanted] = price
+        return price
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +123,6 @@ class PriceTable:
         book_id = self.group_books.get(payer_group_code, self.default_book_id)
         book = self.books.get(book_id) if book_id is not None else None
         version = book.version_at(at) if book else None
-        rule = version.rules.get(model_name) if version else None
-        if book is None or version is None or rule is None:
+        if book is None or version is None:
             return None
-        multiplier = version.multiplier(used_group_code, payer_group_code)
-        return Price(version.version_id, book.code, book.formula, book.quota_per_unit, model_name, rule, multiplier)
+        return book.price_of(version, model_name, payer_group_code, used_group_code)

@@ -69,7 +69,7 @@ class PostingResult:
     entry_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReserveRequest:
     """Money to set aside for a call. Exactly one of ``user_id`` and ``group_id`` pays. Whether it is a test
     call, and which member of a team makes it, the database reads from the key.
@@ -86,7 +86,7 @@ class ReserveRequest:
     context: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReserveResult:
     """``status``: held, repeated, no_balance, key_limit, member_limit, group_limit, person_limit; or mismatch (the id was used
     with another amount or has closed) and refused (not one payer, negative amount, no such key). ``available_nano``: what is
@@ -100,7 +100,7 @@ class ReserveResult:
     time_zone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallEvent:
     """The end of a call. ``log`` holds request log columns by name, without id, started_at and cost_nano; held_nano only for a
     call that drew on a lease, of which ``promised_nano`` was kept free for it."""

@@ -1,9 +1,7 @@
 """The one place that asks what time it is; everything stored is UTC."""
 
-from datetime import datetime
-
-from django.utils import timezone
+from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    return timezone.now()
+    return datetime.now(UTC)

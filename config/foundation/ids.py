@@ -6,6 +6,11 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+# The version, 7, and the variant stand among the random bits.
+_MARKS = 0x7 << 76 | 0x2 << 62
+_RANDOM = (2**80 - 1) & ~(0xF << 76 | 0x3 << 62)
+_MILLISECONDS = 2**48 - 1
+
 
 def uuid7(milliseconds: int | None = None) -> uuid.UUID:
     stamp = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
@@ -24,7 +29,4 @@ def uuid7_time(value: uuid.UUID) -> datetime:
 
 
 def _assemble(milliseconds: int, random_bits: int) -> uuid.UUID:
-    value = (milliseconds & (2**48 - 1)) << 80 | (random_bits & (2**80 - 1))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    return uuid.UUID(int=(milliseconds & _MILLISECONDS) << 80 | random_bits & _RANDOM | _MARKS)

@@ -23,6 +23,7 @@ MOST_SOUND_MS = 86_400_000
 PLAIN_BODY_BYTES = 16_384
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+CHOICES = ("n", "best_of")
 
 Body = dict[str, Any]
 
@@ -43,12 +44,10 @@ def output_estimate(body: Body, model_limit: int | None, *, has_output: bool = T
     """Output tokens the call may use: what the client allows, else 4,096, never more than the model can; for all choices."""
     if not has_output:
         return 0
-    asked = [value for name in OUTPUT_LIMITS if (value := _count(body.get(name))) is not None]
-    tokens = max(asked) if asked else DEFAULT_OUTPUT_TOKENS
+    tokens = _most(body, OUTPUT_LIMITS) or DEFAULT_OUTPUT_TOKENS
     if model_limit:
         tokens = min(tokens, model_limit)
-    choices = max(_count(body.get("n")) or 1, _count(body.get("best_of")) or 1)
-    return min(min(tokens, MAX_OUTPUT_TOKENS) * choices, MOST_TOKENS)
+    return min(min(tokens, MAX_OUTPUT_TOKENS) * (_most(body, CHOICES) or 1), MOST_TOKENS)
 
 
 def images_wanted(body: Body) -> int:
@@ -144,6 +143,15 @@ def _attachments(value: object) -> tuple[int, int]:
             else:
                 rest += one.values()
     return number, size
+
+
+def _most(body: Body, names: tuple[str, ...]) -> int:
+    """The largest of these counts; 0 when none is there."""
+    most = 0
+    for name in names:
+        if name in body:
+            most = max(most, _count(body[name]) or 0)
+    return most
 
 
 def _count(value: object) -> int | None:

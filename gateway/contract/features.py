@@ -8,7 +8,8 @@ PLAIN, STREAM, TOOLS, JSON, VISION, SIZE = "plain", "stream", "tools", "json", "
 FEATURES = (PLAIN, STREAM, TOOLS, JSON, VISION, SIZE)
 # Every name is proven with a plain call; these only where they are in use.
 OPTIONAL = FEATURES[1:]
-_PICTURES = frozenset({"image_url", "input_image", "image"})
+# A tuple, because what a client sends there may be anything.
+_PICTURES = ("image_url", "input_image", "image")
 # Looked at from the newest turn backwards, so that a long conversation costs no more than a short one.
 MOST_TURNS = 20
 
@@ -20,10 +21,11 @@ def features_of(body: dict[str, Any], kind: Kind | None, *, is_stream: bool) -> 
         return [*found, SIZE] if isinstance(body.get("size"), str) else found
     if body.get("tools") or body.get("functions"):
         found.append(TOOLS)
-    if _wants_json(body.get("response_format")) or _wants_json(_inside(body.get("text"), "format")):
+    wanted, text = body.get("response_format"), body.get("text")
+    if (wanted and _wants_json(wanted)) or (text and _wants_json(_inside(text, "format"))):
         found.append(JSON)
     turns = body.get("messages") or body.get("input")
-    if isinstance(turns, list) and any(_has_picture(turn) for turn in turns[: -MOST_TURNS - 1 : -1]):
+    if isinstance(turns, list) and _has_picture(turns[: -MOST_TURNS - 1 : -1]):
         found.append(VISION)
     return found
 
@@ -36,6 +38,9 @@ def _inside(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _has_picture(turn: object) -> bool:
-    content = _inside(turn, "content")
-    return isinstance(content, list) and any(_inside(part, "type") in _PICTURES for part in content)
+def _has_picture(turns: list[Any]) -> bool:
+    for turn in turns:
+        content = turn.get("content") if isinstance(turn, dict) else None
+        if isinstance(content, list) and any(_inside(part, "type") in _PICTURES for part in content):
+            return True
+    return False

@@ -25,6 +25,8 @@ class Snapshot:
     # By the id of the model that was called.
     fallbacks: dict[int, FallbackView] = field(default_factory=dict)
     profiles: ProfileTable = field(default_factory=ProfileTable)
+    # What ``candidates_for`` found: calls ask for the same few again and again.
+    found: dict[tuple[int, str, str], tuple[Candidate, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def group_code(self, group_id: int | None) -> str:
         group = self.groups.get(group_id or 0)
@@ -32,6 +34,13 @@ class Snapshot:
 
     def candidates_for(self, model: ModelView, group_code: str, protocol: str = "") -> tuple[Candidate, ...]:
         """Upstreams that serve the model to the group, best priority first; with ``protocol`` those that speak it."""
+        wanted = (model.id, group_code, protocol)
+        found = self.found.get(wanted)
+        if found is None:
+            found = self.found[wanted] = self._candidates_for(model, group_code, protocol)
+        return found
+
+    def _candidates_for(self, model: ModelView, group_code: str, protocol: str) -> tuple[Candidate, ...]:
         found = self.candidates.get(model.id, ())
         if protocol and any(one.upstream.protocol != protocol for one in found):
             found = tuple(one for one in found if one.upstream.protocol == protocol)

@@ -1,4 +1,7 @@
-"""The values that portal and data path exchange: what is known of a key, a model, an upstream, and a decision."""
+"""The values that portal and data path exchange: what is known of a key, a model, an upstream, and a decision.
+
+What is made for every call (``Ask``, ``Decision``) is not frozen, because freezing costs time there; nobody changes it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -147,7 +150,7 @@ class ProfileTable:
         return self.by_key.get(key.id) or self.by_group.get(key.payer_group_id or 0) or self.for_all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """What a client wants, as far as a decision needs it. ``protocol`` "": whatever the upstreams of the model speak."""
 
@@ -176,7 +179,7 @@ class Denial:
     provider_message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What is to be done with a call. ``denial`` None: it goes to ``route``; on "new" the rest is filled in."""
 

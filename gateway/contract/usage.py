@@ -11,7 +11,7 @@ ESTIMATED = RequestLog.UsageSource.ESTIMATED.value
 NONE = RequestLog.UsageSource.NONE.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tokens:
     """Counts of one call. ``input`` contains ``cached`` and ``cache_write``, ``output`` contains ``reasoning``.
 
@@ -86,8 +86,8 @@ def reported(usage: object, *, writes: bool = True) -> Tokens | None:
         total = _number(usage.get("total_tokens"))
         output = max(0, total - prompt) if total is not None else 0
     inside, written = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
-    cached = _number(inside.get("cached_tokens")) or _number(usage.get("prompt_cache_hit_tokens")) or 0
-    fresh = _number(inside.get("cached_creation_tokens")) or _number(usage.get("cache_creation_input_tokens")) or 0
+    cached = _first_of(inside, "cached_tokens", usage, "prompt_cache_hit_tokens")
+    fresh = _first_of(inside, "cached_creation_tokens", usage, "cache_creation_input_tokens")
     return _tokens(prompt, output, cached, fresh, inside, written)
 
 
@@ -151,18 +151,24 @@ def _reported_as_input(usage: dict[str, Any], writes: bool) -> Tokens | None:
 def _tokens(given: int, output: int, cached: int, fresh: int, inside: dict[str, Any], written: dict[str, Any]) -> Tokens:
     """Counts of parts are cut to the whole they are part of."""
     cached = min(cached, given)
-    return Tokens(
-        input=given,
-        cached=cached,
-        cache_write=min(fresh, given - cached),
-        output=output,
-        reasoning=min(_number(written.get("reasoning_tokens")) or 0, output),
-        source=REPORTED,
-        image_input=min(_number(inside.get("image_tokens")) or 0, given),
-        image_output=min(_number(written.get("image_tokens")) or 0, output),
-        audio_input=min(_number(inside.get("audio_tokens")) or 0, given),
-        audio_output=min(_number(written.get("audio_tokens")) or 0, output),
-    )
+    tokens = Tokens(given, cached, min(fresh, given - cached), output, 0, REPORTED)
+    if inside:
+        tokens.image_input = _part_of(inside, "image_tokens", given)
+        tokens.audio_input = _part_of(inside, "audio_tokens", given)
+    if written:
+        tokens.reasoning = _part_of(written, "reasoning_tokens", output)
+        tokens.image_output = _part_of(written, "image_tokens", output)
+        tokens.audio_output = _part_of(written, "audio_tokens", output)
+    return tokens
+
+
+def _part_of(counts: dict[str, Any], name: str, whole: int) -> int:
+    return min(_number(counts.get(name)) or 0, whole) if name in counts else 0
+
+
+def _first_of(inside: dict[str, Any], name: str, usage: dict[str, Any], other_name: str) -> int:
+    found = _number(inside[name]) if name in inside else 0
+    return found or (_number(usage[other_name]) or 0 if other_name in usage else 0)
 
 
 def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
@@ -171,6 +177,5 @@ def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _number(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
-        return None
-    return value
+    # Not isinstance: true and false are no counts.
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None

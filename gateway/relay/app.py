@@ -173,11 +173,12 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     spec = ENDPOINTS.get(path) if method == "POST" else None
     is_call = spec is not None
     is_list = method in {"GET", "HEAD"} and (path == "/v1/models" or path.startswith("/v1/models/"))
-    is_look = videos.serves(method, path)
+    is_look = not is_call and videos.serves(method, path)
     is_known = is_call or is_list or is_look
+    is_portal = not is_call and is_portals(path)
     sent = presented_key(exchange.headers)
     presented = normalise(sent) if sent else None
-    if presented is None and is_portals(path):
+    if presented is None and is_portal:
         await hand_over(exchange)
         return
     if presented is None:
@@ -188,7 +189,7 @@ async def _route(runtime: Runtime, call: Call, exchange: Exchange, method: str, 
     snapshot = await runtime.config.ready(SNAPSHOT_SECONDS)
     if snapshot is None:
         raise DatabaseGone("no snapshot yet")
-    if is_portals(path) and (view is None or view.route != "old"):
+    if is_portal and (view is None or view.route != "old"):
         await hand_over(exchange)
         return
     exchange.profile = snapshot.profiles.profile_for(view)

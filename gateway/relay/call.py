@@ -69,6 +69,9 @@ class Call:
     # Of a creative task: (template, version) it was made from, and where its end is told.
     template: tuple[int, int] | None = None
     callback_url: str = field(default="", repr=False)
+    # Log columns that stand once the call is decided, and by which decision.
+    _told: dict[str, Any] = field(default_factory=dict, repr=False)
+    _told_of: Decision | None = field(default=None, repr=False)
 
     def elapsed_ms(self) -> int:
         return int((time.perf_counter() - self.started) * 1000)
@@ -202,20 +205,22 @@ class Call:
         return taken.cost_nano, {**taken.detail, "fallback": told}
 
     def _columns(self) -> dict[str, Any]:
-        columns = self.decision.log_columns()
+        if self._told_of is not self.decision:
+            self._told_of = self.decision
+            self._told = {
+                **self.decision.log_columns(),
+                "endpoint": self.endpoint,
+                "client_family": family_of(self.headers.get(b"user-agent", b"")),
+                "client_network": network_of(self.address),
+            }
+        columns = {**self._told, "is_stream": self.is_stream}
         if self.fallback is not None:
             columns["fallback_rule_id"] = self.fallback.rule_id
             if self.billed_by_fallback:
                 columns |= {"billed_model": self.fallback.model_name, "price_version_id": self.fallback.price.version_id}
         if self.spec.kind == "videos":
             columns["modality"] = self.spec.modality
-        return {
-            **columns,
-            "endpoint": self.endpoint,
-            "is_stream": self.is_stream,
-            "client_family": family_of(self.headers.get(b"user-agent", b"")),
-            "client_network": network_of(self.address),
-        }
+        return columns
 
     def _event(
         self, outcome: Outcome, http_status: int, code: str, tokens: Tokens, cost: int, price_detail: dict[str, Any]

@@ -1,6 +1,6 @@
 """What the request says about the client: its key, its program, its address."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,12 +47,9 @@ FAMILIES = (
 
 
 def headers_of(scope: Mapping[str, Any]) -> Headers:
-    """Header names in lower case to values; of a repeated header the first counts."""
-    found: Headers = {}
-    pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    for name, value in pairs:
-        found.setdefault(name.lower(), value)
-    return found
+    """Header names, which every server gives in lower case, to values; of a repeated header the first counts."""
+    pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
+    return dict(reversed(pairs))
 
 
 def presented_key(headers: Headers) -> str:

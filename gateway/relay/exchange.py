@@ -64,16 +64,18 @@ class Exchange:
 
     async def body(self, limit: int) -> bytes:
         """The whole body; raises BodyTooLarge beyond ``limit`` bytes and ClientGone."""
-        parts = []
         self._check_declared(limit)
-        size, more = 0, True
-        while more:
+        part, more = await self._part()
+        if not more and len(part) <= limit:
+            return part
+        parts, size = [part], len(part)
+        while more and size <= limit:
             part, more = await self._part()
             size += len(part)
-            if size > limit:
-                raise BodyTooLarge
             parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if size > limit:
+            raise BodyTooLarge
+        return b"".join(parts)
 
     async def parts(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes in; raises as ``body`` does."""

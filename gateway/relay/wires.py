@@ -142,6 +142,8 @@ class Wire(asyncio.Protocol):
         # Such small faults are common and leave no doubt about what is meant.
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._reply: Reply | None = None
+        # The answer that the parser is in.
+        self._expected: Reply
         self._head_bytes = 0
         self._may_keep = False
         self._is_held_up = False
@@ -261,27 +263,27 @@ class Wire(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        # An error stops the parser.
+        if self._reply is None or self._reply.is_whole:
+            raise NotHttp("more than the answer")
+        self._expected = self._reply
+
     def on_header(self, name: bytes, value: bytes) -> None:
         # Of a header given twice the first counts.
-        self._expected().headers.setdefault(name.lower(), value)
+        self._expected.headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
-        self._expected().begin(self._parser.get_status_code())
+        self._expected.begin(self._parser.get_status_code())
 
     def on_body(self, part: bytes) -> None:
-        self._expected().take(part)
+        self._expected.take(part)
 
     def on_message_complete(self) -> None:
-        reply = self._expected()
+        reply = self._expected
         if reply.has_head:
             self._may_keep = self._parser.should_keep_alive()
             reply.finish()
-
-    def _expected(self) -> "Reply":
-        """The answer that is being read; an error, which stops the parser, for a second one behind it."""
-        if self._reply is None or self._reply.is_whole:
-            raise NotHttp("more than the answer")
-        return self._reply
 
 
 class Reply:
