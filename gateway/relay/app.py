@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 STRANGER_LIMIT = 256 * 1024
 SNAPSHOT_SECONDS = 3.0
 _SLASHES = re.compile("//+")
+UNDECIDED = Decision(None, None)
 
 
 class Relay:
@@ -111,7 +112,7 @@ async def _answer(runtime: Runtime, scope: Scope, receive: Receive, send: Send) 
     call = Call(
         exchange.request_id,
         clean_name(path)[:64],
-        Decision(None, None),
+        UNDECIDED,
         address_of(scope, exchange.headers),
         exchange.headers,
         health=runtime.health,

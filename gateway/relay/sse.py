@@ -72,6 +72,9 @@ class StreamReader:
     def feed(self, data: bytes) -> bytes:
         if self._tail:
             data = self._tail + data
+        elif data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n\n"):
+            # One event, as nearly all come.
+            return data if self._read_data(data[6:-2]) else b""
         if data.endswith(b"\n\n"):
             whole, self._tail = data, b""
         else:
@@ -111,6 +114,9 @@ class StreamReader:
         if data == b"[DONE]":
             self.is_done = True
             return True
+        return self._read_data(data)
+
+    def _read_data(self, data: bytes) -> bool:
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -118,7 +124,7 @@ class StreamReader:
         if not isinstance(value, dict):
             self.is_broken = True
             return False
-        if isinstance(value.get("error"), dict):
+        if "error" in value and isinstance(value["error"], dict):
             self.error = value["error"]
             return False
         self.events += 1
@@ -149,8 +155,7 @@ class StreamReader:
                 self._count(text)
             if len(delta) > 1 or not text:
                 self._read_rare(delta)
-        text = choice.get("text")
-        if text and isinstance(text, str):
+        if "text" in choice and (text := choice["text"]) and isinstance(text, str):
             self._count(text)
 
     def _read_rare(self, delta: dict[str, Any]) -> None:
@@ -170,6 +175,9 @@ class StreamReader:
 
     def _count(self, text: str) -> None:
         self.has_output = True
+        if text.isascii():
+            self._ascii += len(text)
+            return
         plain, other = text_lengths(text)
         self._ascii += plain
         self._other += other
