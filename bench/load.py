@@ -1,8 +1,9 @@
 """A light load generator in a process of its own: one thread, epoll, requests written as bytes that are ready.
 
-``python -m bench.load PORT CONCURRENCY SECONDS < requests`` reads requests as a JSON list of texts, sends each connection's
-again and again, and prints one line of JSON: answers with 200, seconds, other answers, its own CPU seconds, and for each
-answer the milliseconds to the first byte of its body and to its end.
+``python -m bench.load PORT CONCURRENCY SECONDS [SPREAD] < requests`` reads requests as a JSON list of texts, sends each
+connection's again and again, the first ones over SPREAD seconds instead of all at once, and prints one line of JSON: answers
+with 200, seconds, other answers, its own CPU seconds, and for each answer the milliseconds to the first byte of its body and to
+its end.
 """
 
 import json
@@ -51,7 +52,7 @@ class Line:
         raise ConnectionError(f"the server closed the connection after {bytes(self.got[:200])!r}")
 
 
-def load(port: int, requests: list[bytes], seconds: float) -> dict[str, object]:
+def load(port: int, requests: list[bytes], seconds: float, spread: float = 0.0) -> dict[str, object]:
     poll, lines = select.epoll(), {}
     for request in requests:
         sock = socket.create_connection(("127.0.0.1", port))
@@ -62,11 +63,13 @@ def load(port: int, requests: list[bytes], seconds: float) -> dict[str, object]:
     whole: list[float] = []
     others: dict[str, int] = {}
     began, cpu = time.perf_counter(), time.process_time()
-    for line in lines.values():
-        line.send()
+    to_begin = [(began + spread * n / len(lines), line) for n, line in enumerate(lines.values())]
     running = len(lines)
     while running:
-        for number, _event in poll.poll(30):
+        while to_begin and to_begin[0][0] <= time.perf_counter():
+            to_begin.pop(0)[1].send()
+        patience = max(0.0, to_begin[0][0] - time.perf_counter()) if to_begin else 30
+        for number, _event in poll.poll(patience):
             line = lines[number]
             if not line.is_whole():
                 continue
@@ -86,6 +89,6 @@ def load(port: int, requests: list[bytes], seconds: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    port, concurrency, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    port, concurrency, seconds, spread = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(([*sys.argv, "0"])[4])
     texts = [text.encode() for text in json.load(sys.stdin)]
-    print(json.dumps(load(port, [texts[n % len(texts)] for n in range(concurrency)], seconds)))
+    print(json.dumps(load(port, [texts[n % len(texts)] for n in range(concurrency)], seconds, spread)))

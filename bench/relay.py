@@ -42,6 +42,8 @@ from tests.gateway.world import World  # noqa: E402
 
 PEOPLE = 16
 TICKS = os.sysconf("SC_CLK_TCK")
+# About what one stream of the upstream takes.
+STREAM_SECONDS = 0.23
 MESSAGES = [
     {"role": "system", "content": "You answer in one short sentence."},
     {"role": "user", "content": "Which words does the demo upstream say?"},
@@ -102,9 +104,9 @@ def requests(keys: list[str], *, is_stream: bool = False) -> list[str]:
     ]
 
 
-def measure(target: Target, texts: list[str], concurrency: int, seconds: float) -> Round:
+def measure(target: Target, texts: list[str], concurrency: int, seconds: float, spread: float = 0.0) -> Round:
     before = sum(map(tree_cpu, target.roots)), sum(map(tree_cpu, target.stores))
-    command = [sys.executable, "-m", "bench.load", str(target.port), str(concurrency), str(seconds)]
+    command = [sys.executable, "-m", "bench.load", str(target.port), str(concurrency), str(seconds), str(spread)]
     done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{target.name}: {done.stderr.strip()[-400:]}")
@@ -118,11 +120,13 @@ def measure(target: Target, texts: list[str], concurrency: int, seconds: float) 
     return Round(found["calls"], found["seconds"], found["firsts"], found["whole"], *cpu, found["cpu"])
 
 
-def in_turns(targets: list[Target], texts: list[str], concurrency: int, options: argparse.Namespace) -> dict[str, list[Round]]:
+def in_turns(
+    targets: list[Target], texts: list[str], concurrency: int, options: argparse.Namespace, spread: float = 0.0
+) -> dict[str, list[Round]]:
     found: dict[str, list[Round]] = {target.name: [] for target in targets}
     for _ in range(options.rounds):
         for target in targets:
-            found[target.name].append(measure(target, texts, concurrency, options.seconds))
+            found[target.name].append(measure(target, texts, concurrency, options.seconds, spread))
     return found
 
 
@@ -223,12 +227,15 @@ def main(options: argparse.Namespace) -> None:
         )
         for concurrency in options.concurrency:
             print_plain(concurrency, in_turns(measured, texts, concurrency, options))
-        print("streams; time to the first byte of the body, and what each adds to the direct one")
-        print(
-            f"{'conc':>5} {'target':<10} {'streams/s':>9} {'first p50':>9} {'first p95':>9} {'added p50':>10} {'added p95':>10}"
-            f" {'CPU ms':>9}"
-        )
-        print_streams(16, in_turns(measured, requests(keys, is_stream=True), 16, options))
+        # Sixteen that begin in the same instant wait for one another whatever serves them; people begin when they like.
+        streams = requests(keys, is_stream=True)
+        for spread, when in ((STREAM_SECONDS, "begun one after the other"), (0.0, "all begun at once")):
+            print(f"16 streams, {when}; time to the first byte of the body, and what each adds to the direct one")
+            print(
+                f"{'conc':>5} {'target':<10} {'streams/s':>9} {'first p50':>9} {'first p95':>9} {'added p50':>10}"
+                f" {'added p95':>10} {'CPU ms':>9}"
+            )
+            print_streams(16, in_turns(measured, streams, 16, options, spread))
         answered = RequestLog.objects.filter(outcome="ok").count
         until(lambda: answered() == LedgerEntry.objects.filter(kind="charge").count() > 0, 20)
         print(f"{answered():,} calls, each with its charge in the ledger")
