@@ -85,21 +85,17 @@ class Line:
 
 
 class Batcher(Generic[I, O]):
-    """Collects single wishes for about a millisecond and sends them as one statement, over a few lines at once.
+    """Sends the wishes of the same moment as one statement, over a few lines at once.
 
-    ``run`` gets a line and the wishes and gives one answer for each; it must be safe to run twice for the same wishes.
+    Nobody waits for company: what comes while all lines are busy is the next batch, so batches grow with the load. ``run`` gets a line and the wishes and gives one answer for each; it must be safe to run twice for the same wishes.
     """
 
-    def __init__(
-        self, run: Callable[[Line, list[I]], Awaitable[list[O]]], *, lines: int, most: int, wait: float = 0.001
-    ) -> None:
-        self._run, self._most, self._wait = run, most, wait
+    def __init__(self, run: Callable[[Line, list[I]], Awaitable[list[O]]], *, lines: int, most: int) -> None:
+        self._run, self._most = run, most
         self._queue: deque[tuple[I, asyncio.Future[O]]] = deque()
         self._wanted = asyncio.Event()
         self._lines = [Line() for _ in range(lines)]
         self._tasks: list[asyncio.Task[None]] = []
-        self._last_size = 0
-        self._busy = 0
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._work(line)) for line in self._lines]
@@ -123,18 +119,11 @@ class Batcher(Generic[I, O]):
             while not self._queue:
                 self._wanted.clear()
                 await self._wanted.wait()
-            # Alone there is nothing to wait for; with company the next ones are about to come.
-            if self._last_size > 1 or self._busy:
-                await asyncio.sleep(self._wait)
+            # Once round the loop: whoever came together goes together.
+            await asyncio.sleep(0)
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._most))]
-            if not batch:
-                continue
-            self._last_size = len(batch)
-            self._busy += 1
-            try:
+            if batch:
                 await self._serve(line, batch)
-            finally:
-                self._busy -= 1
 
     async def _serve(self, line: Line, batch: list[tuple[I, asyncio.Future[O]]]) -> None:
         try:
