@@ -87,7 +87,8 @@ class Line:
 class Batcher(Generic[I, O]):
     """Sends the wishes of the same moment as one statement, over a few lines at once.
 
-    Nobody waits for company: what comes while all lines are busy is the next batch, so batches grow with the load. ``run`` gets a line and the wishes and gives one answer for each; it must be safe to run twice for the same wishes.
+    Nobody waits for company: what comes while all lines are busy is the next batch, so batches grow with the load. ``run`` gets
+    a line and the wishes and gives one answer for each; it must be safe to run twice for the same wishes.
     """
 
     def __init__(self, run: Callable[[Line, list[I]], Awaitable[list[O]]], *, lines: int, most: int) -> None:
