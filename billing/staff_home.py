@@ -14,6 +14,9 @@ from billing.selectors import approvals, payments, reconcile
 from billing.selectors.usage_cuts import RIGHT, Line, Period, Scope, usage_report
 from billing.statements.months import zone_of
 
+# Rights whose holders work something off.
+WORK = ("reconcile.view", "ledger.view", "mail.view")
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -25,11 +28,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class StaffHome:
-    """``today`` is everybody's, in the reader's own time zone."""
+    """``today`` is everybody's, in the reader's own time zone. ``waiting`` is None for a role that has no such work."""
 
     today: Line
     zone: str
-    waiting: list[Waiting]
+    waiting: list[Waiting] | None
 
     @property
     def failed_percent(self) -> str:
@@ -43,7 +46,8 @@ def staff_home_of(actor: User, moment: datetime) -> StaffHome | None:
     zone = zone_of(actor)
     day = moment.astimezone(ZoneInfo(zone)).date()
     report = usage_report(actor, Scope(), Period(day, day, zone), "day")
-    return StaffHome(report.total, zone, waiting_for(actor))
+    has_work = any(may(actor, right) for right in WORK)
+    return StaffHome(report.total, zone, waiting_for(actor) if has_work else None)
 
 
 def waiting_for(actor: User) -> list[Waiting]:

@@ -73,7 +73,7 @@ class ParametersField(forms.CharField):
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError:
-            raise forms.ValidationError(_("This is no JSON. Write it like {“size”: “1024x1024”, “seed”: 0}.")) from None
+            raise forms.ValidationError(_('This is no JSON. Write it like {"size": "1024x1024", "seed": 0}.')) from None
         if not isinstance(found, dict):
             raise forms.ValidationError(_("Write a JSON object: names with values in braces."))
         return found
