@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from config import admin_site
+from config.api_description import DescriptionView
 from config.foundation.api_base import NothingHere
 
 admin.autodiscover()
@@ -16,7 +17,7 @@ _docs = SpectacularSwaggerSplitView.as_view(url_name="api_schema", template_name
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
-    path("api/portal/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/portal/schema/", DescriptionView.as_view(), name="api_schema"),
     path("api/portal/docs/", login_required(_docs), name="api_docs"),
     path("api/portal/", include("accounts.api.urls")),
     path("api/portal/", include("models_catalog.api.urls")),

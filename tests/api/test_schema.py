@@ -38,6 +38,14 @@ def test_the_schema_is_served_to_people_who_are_logged_in(world: World, client: 
     answer = client.get("/api/portal/schema/")
     assert answer.status_code == 200
     assert b"/api/portal/keys/{id}/rotate/" in answer.content
+    again = client.get("/api/portal/schema/")
+    assert again.content == answer.content
+    as_json = client.get("/api/portal/schema/", headers={"accept": "application/json"})
+    assert as_json.json()["info"]["title"] == "Gateway portal API"
+    assert client.get("/api/portal/schema/", headers={"accept-language": "zh-hans"}).status_code == 200
+    client.logout()
+    assert client.get("/api/portal/schema/").status_code == 403
+    client.force_login(world.things["customer"])
     page = client.get("/api/portal/docs/")
     assert page.status_code == 200
     assert b'<a href="/">' in page.content
