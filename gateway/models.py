@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Group
 from config.foundation.outcomes import Outcome
@@ -113,8 +114,9 @@ class EntryPoint(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("entry")
-        verbose_name_plural = _("entries")
+        # The words of the ledger's entries are others in Chinese.
+        verbose_name = pgettext_lazy("address", "entry")
+        verbose_name_plural = pgettext_lazy("address", "entries")
         ordering = ("side", "environment", "name")
 
     def __str__(self) -> str:
@@ -130,7 +132,11 @@ class EntrySighting(models.Model):
     day_on = models.DateField(_("day"))
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="sightings", verbose_name=_("key"))
     entry = models.ForeignKey(
-        EntryPoint, null=True, on_delete=models.SET_NULL, related_name="sightings", verbose_name=_("entry")
+        EntryPoint,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="sightings",
+        verbose_name=pgettext_lazy("address", "entry"),
     )
     route = models.CharField(_("route"), max_length=8)
     client_family = models.CharField(_("client"), max_length=32, blank=True)

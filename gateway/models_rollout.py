@@ -14,7 +14,7 @@ class KeyWatch(models.Model):
     """A key that every relay is asked to read now, so that its first call finds it there."""
 
     key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.CASCADE, related_name="watch", verbose_name=_("key"))
-    asked_at = models.DateTimeField(_("asked"))
+    asked_at = models.DateTimeField(pgettext_lazy("time", "asked"))
 
     class Meta:
         verbose_name = _("key to be confirmed")

@@ -128,7 +128,7 @@ class TargetAdmin(CatalogAdmin):
 
     add_right = ""
     form = TargetForm
-    list_display = ("model", "upstream", "upstream_name", "is_described")
+    list_display = ("model_called", "upstream", "upstream_name", "is_described")
     list_filter = ("model__modality", "upstream")
     list_select_related = ("model", "upstream")
     search_fields = ("model__name", "upstream_name", "upstream__name")
@@ -138,6 +138,10 @@ class TargetAdmin(CatalogAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UpstreamModel]:
         return super().get_queryset(request).select_related("model", "upstream").defer("upstream__credential_sealed")
+
+    @display(description=_("model"), ordering="model__name")
+    def model_called(self, target: UpstreamModel) -> str:
+        return target.model.name
 
     @display(description=_("described"), boolean=True)
     def is_described(self, target: UpstreamModel) -> bool:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from billing.models.codes import CodeBatch
 from billing.models.ledger import LedgerAccount, LedgerEntry
@@ -92,7 +93,7 @@ class AdjustmentRequest(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name=_("asked by")
     )
-    requested_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    requested_at = models.DateTimeField(pgettext_lazy("time", "asked"), auto_now_add=True)
     # Small enough for one person by the settings of that day.
     is_alone = models.BooleanField(_("by one person"), default=False)
     decided_by = models.ForeignKey(

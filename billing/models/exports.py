@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from config.foundation.ids import uuid7
 
@@ -29,7 +30,7 @@ class ExportJob(models.Model):
     row_count = models.BigIntegerField(_("rows"), default=0)
     byte_count = models.BigIntegerField(_("bytes"), default=0)
     error = models.CharField(_("error"), max_length=191, blank=True)
-    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    created_at = models.DateTimeField(pgettext_lazy("time", "asked"), auto_now_add=True)
     # The last sign of life of the worker that has it; names who may write on.
     touched_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
