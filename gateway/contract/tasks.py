@@ -207,7 +207,7 @@ def read_video(status: int, raw: bytes) -> Seen:
         return Seen(UNKNOWN, doubt="provider_knows_no_such_task")
     if status != 200 or value is None:
         return Seen("", doubt=f"answer_{status}" if status != 200 else "no_json")
-    word = str(value.get("status") or "").lower()
+    word = _text(str(value.get("status") or ""), 64).lower()
     state = STATES.get(word, UNKNOWN)
     progress = value.get("progress")
     seen: dict[str, Any] = {
