@@ -60,6 +60,20 @@ def leave_after(world: World, path: str, clear: str, events: int) -> None:
             got += part
 
 
+def leave_when(world: World, path: str, clear: str, body: dict[str, Any], seen: bytes) -> None:
+    """Read until these bytes have come, then hang up without a word."""
+    host, port = world.relay.url.removeprefix("http://").split(":")
+    raw = orjson.dumps(body)
+    head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nx-api-key: {clear}\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(raw) + raw)
+        got = b""
+        while seen not in got:
+            part = line.recv(65536)
+            assert part, got[-300:]
+            got += part
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"])
 def test_a_stream_may_be_left_at_every_chunk(world: World, path: str):
     person = world.person("1")
@@ -76,6 +90,35 @@ def test_a_stream_may_be_left_at_every_chunk(world: World, path: str):
         assert 0 < row.cost_nano <= max(full, row.input_tokens + 3 * row.output_tokens)
         assert row.cost_nano == row.input_tokens + 3 * row.output_tokens
         assert row.output_tokens <= 20
+
+
+@pytest.mark.parametrize("seen", [b"HTTP/1.1 200", b"partial_image", b"completed"], ids=["head", "first event", "last event"])
+def test_a_streamed_picture_may_be_left_at_every_event(world: World, seen: bytes):
+    """A picture whose making was begun is made and paid, whole; the history says how it ended."""
+    world.publish({"demo-image": RuleFigures(unit_prices={"image:*:*": 40_000_000})})
+    world.settle_in()
+    person = world.person("1")
+    _, clear = world.key(person)
+    body = {"model": "demo-image", "prompt": "a house [[delay 0.2]]", "stream": True, "partial_images": 1}
+    for _ in range(3):
+        leave_when(world, "/v1/images/generations", clear, body, seen)
+    for row in all_is_right(person, 3):
+        # Another picture might follow a completed one, so the call ends with its stream.
+        assert (row.cost_nano, row.outcome, row.image_count) == (40_000_000, "cancelled", 1)
+
+
+@pytest.mark.parametrize("seen", [b"HTTP/1.1 200", b"demo sound demo"], ids=["head", "half"])
+def test_a_voice_may_be_left_in_the_middle(world: World, seen: bytes):
+    """Speech is paid by the text that is read, so from its first byte on all of it is paid."""
+    world.publish({"demo-sound": RuleFigures(character_nano=15_000_000_000)})
+    world.settle_in()
+    person = world.person("1")
+    _, clear = world.key(person)
+    body = {"model": "demo-sound", "voice": "alloy", "input": "x" * 80 + " [[delay 0.3]] 12345"}
+    for _ in range(3):
+        leave_when(world, "/v1/audio/speech", clear, body, seen)
+    for row in all_is_right(person, 3):
+        assert (row.outcome, row.character_count, row.cost_nano) == ("cancelled", 100, 1_500_000)
 
 
 def test_an_upstream_that_repeats_its_ids_and_a_client_that_chooses_one_are_charged_for_each_call(world: World):
