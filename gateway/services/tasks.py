@@ -3,6 +3,7 @@
 Everything here may run twice at once: a task is claimed by one worker at a time, and its end is taken once by the database.
 """
 
+import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,7 +13,7 @@ import httpx
 import orjson
 from cryptography.fernet import InvalidToken
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from billing.pricing import Price
 from billing.services.ledger import CallEvent, prolong_holds
@@ -58,7 +59,14 @@ def check_due_tasks(limit: int = BATCH) -> int:
         except Exception as error:
             # One task that cannot be ended must not keep the others waiting; it is claimed again later.
             logger.error("Task %s cannot be brought on: %s", task.id.hex, type(error).__name__)
+            _note_stuck(task, type(error).__name__)
     return len(tasks)
+
+
+def _note_stuck(task: TaskView, why: str) -> None:
+    """Count what went wrong, so that a task which never can be ended comes before people instead of holding money for ever."""
+    with contextlib.suppress(DatabaseError):
+        tell_seen(task, after_no_answer(task, f"end_not_kept {why}", now()))
 
 
 def apply_look(task: TaskView, answer: "Seen | str") -> str:

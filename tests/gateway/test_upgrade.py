@@ -13,9 +13,11 @@ from django.db import connection
 
 from billing.models import RequestLog
 from config.foundation.ids import uuid7
+from gateway.contract.task_ends import MOST_FAILED_CHECKS
 from gateway.relay.replay import replay, survey
 from tests.billing.helpers import broken, hold, key_of, rich
 from tests.gateway.servers import running, scratch, start_relay, until
+from tests.gateway.task_world import CENT, look_now, post, task_of, with_media
 from tests.gateway.test_spool import event, spool_in
 from tests.gateway.world import USD, World, balance, held
 
@@ -79,4 +81,22 @@ def test_what_a_relay_left_waits_for_the_second_migration_too(tmp_path: Any) -> 
         assert len(survey(tmp_path)[0].ends) == 1
     assert replay(tmp_path)[0].answers == {"recorded": 1}
     assert not list(tmp_path.rglob("refused.jsonl"))
+    assert broken() == {}
+
+
+def test_a_video_whose_end_cannot_be_kept_comes_before_people_and_is_charged_once_it_can(world: World) -> None:
+    """Its money is held meanwhile; without a word of it the hold would be prolonged for ever."""
+    with_media(world)
+    person = world.person("5")
+    _, clear = world.key(person)
+    made = post(world, clear, seconds="4", size="1280x720").json()["id"]
+    with between_two_migrations():
+        look_now(made)
+        assert (task_of(made).state, held(person)) == ("queued", 40 * CENT)
+        look_now(made, rounds=MOST_FAILED_CHECKS)
+        task = task_of(made)
+        assert (task.state, task.doubt) == ("unknown", "no_answer end_not_kept ProgrammingError")
+        assert (held(person), balance(person)) == (40 * CENT, 500 * CENT)
+    look_now(made)
+    assert (task_of(made).state, balance(person), held(person)) == ("completed", 460 * CENT, 0)
     assert broken() == {}
