@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -10,7 +11,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.rights import require
 from billing.exports import XLSX
@@ -110,16 +111,19 @@ def statement_preview(request: Asked) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def statement_issue(request: Asked) -> HttpResponse:
-    """One owner's month, or everybody's when no owner is named."""
+    """One owner's month, or everybody's when no owner is named; asked without a POST it says what will happen."""
     require(request.user, selectors.ISSUE)
-    form = StatementAskForm(request.POST)
+    form = StatementAskForm(request.POST or request.GET)
     if not form.is_valid():
         messages.error(request, _("Choose a month such as 2026-08."))
         return redirect("statement_desk")
     month_on, who = form.cleaned_data["month"], form.cleaned_data["who"]
-    back = redirect(f"{reverse('statement_desk')}?month={month_on:%Y-%m}")
+    desk = f"{reverse('statement_desk')}?month={month_on:%Y-%m}"
+    if request.method != "POST":
+        return _ask_to_issue(request, f"{month_on:%Y-%m}", desk)
+    back = redirect(desk)
     if not who:
         runs = start_runs(actor=request.user, month_on=month_on, again=True)
         for run in runs:
@@ -147,3 +151,24 @@ def statement_issue(request: Asked) -> HttpResponse:
     else:
         messages.success(request, _("Statement %(number)s was issued.") % {"number": issued.statement.number})
     return redirect("statement_detail", issued.statement.pk)
+
+
+def _ask_to_issue(request: Asked, month: str, desk: str) -> HttpResponse:
+    """Before everybody's statements are made: they never change afterwards."""
+    form = StatementAskForm(initial={"month": month})
+    form.fields["month"].widget = forms.HiddenInput()
+    del form.fields["who"]
+    context = {
+        "title": _("Issue %(month)s for everybody") % {"month": month},
+        "question": _("One run for each time zone in which the month has ended."),
+        "consequences": [
+            _("Everybody with an entry in the month or a balance gets a statement with a number of its own."),
+            _("Statements that were issued before stay as they are."),
+            _("Nobody is charged, and no mail is sent."),
+        ],
+        "undo": _("None: an issued statement never changes. A correction is an entry of a later month."),
+        "submit_label": _("Issue %(month)s for everybody") % {"month": month},
+        "back_url": desk,
+        "form": form,
+    }
+    return render(request, "confirm.html", context)

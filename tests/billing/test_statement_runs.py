@@ -76,6 +76,11 @@ def test_finance_previews_issues_one_and_everybody(client: Client, django_captur
     for bad in ({"month": "nonsense"}, {"month": "2026-08", "who": "nobody"}, {"month": "2026-10", "who": "ada"}):
         assert client.post("/finance/statements/issue/", bad).status_code == 302
     assert Statement.objects.count() == 1
+    asked = client.get("/finance/statements/issue/?month=2026-08").content.decode()
+    assert "an issued statement never changes" in asked
+    assert 'name="month" value="2026-08"' in asked
+    assert Statement.objects.count() == 1
+    assert client.get("/finance/statements/issue/?month=nonsense").status_code == 302
     for run in service.start_runs(actor=fin, month_on=AUGUST, again=True):
         while service.continue_run(run.pk, limit=1):
             pass
