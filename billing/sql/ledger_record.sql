@@ -219,7 +219,8 @@ CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE 
 BEGIN
     UPDATE billing_hold h
     SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
-        settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp()
+        settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp(),
+        context = '{}'
     FROM unnest(calls) c WHERE h.id = c.id AND c.is_open;
 END $$;
 
@@ -235,7 +236,7 @@ BEGIN
             array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
         CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
         JOIN unnest(calls) c ON c.id = x.id
-        GROUP BY x.window_id
+        GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
 END $$;
 
@@ -311,7 +312,7 @@ BEGIN
             array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
         CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
         JOIN unnest(calls) c ON c.id = x.id
-        GROUP BY x.window_id
+        GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
 END $$;
 
@@ -436,8 +437,8 @@ BEGIN
     END IF;
     UPDATE billing_hold x
     SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
-        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp()
-    WHERE x.id = wanted AND x.state = 'open' AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
+        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp(), context = '{}'
+    WHERE x.id = wanted AND x.closed_at IS NULL AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
     RETURNING x.amount_nano, x.key_id, x.user_id, x.group_id, x.member_id, x.is_test, x.account_ids, x.part_amounts INTO h;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -482,21 +483,30 @@ BEGIN
     RETURN 'recorded';
 END $$;
 
--- A batch is taken as a whole; only when one event breaks it is each tried on its own, so that the others stand.
+-- A batch is taken as a whole: in one statement when every end is plain (record_plain.sql), else on the long way. Only when one
+-- event breaks that too is each tried on its own, so that the others stand.
 CREATE FUNCTION billing_record(events jsonb)
 RETURNS TABLE (request_id uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    ids uuid[];
 BEGIN
     BEGIN
-        IF jsonb_array_length(events) = 1 AND NOT events @? '$[*].log.attempts[*].cost_nano'
-           AND events #>> '{0,lease_id}' IS NULL THEN
-            status := billing_record_alone(events -> 0);
-            IF status IS NOT NULL THEN
-                request_id := events -> 0 ->> 'request_id'; reason := '';
-                RETURN NEXT;
-                RETURN;
+        IF NOT events @? '$[*].log.attempts[*].cost_nano' THEN
+            IF jsonb_array_length(events) > 1 OR events #>> '{0,lease_id}' IS NOT NULL THEN
+                ids := billing_record_plain(events);
+            ELSIF billing_record_alone(events -> 0) IS NOT NULL THEN
+                ids := ARRAY[events -> 0 ->> 'request_id'];
             END IF;
         END IF;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        ids := NULL;
+    END;
+    IF ids IS NOT NULL THEN
+        RETURN QUERY SELECT x, 'recorded', '' FROM unnest(ids) x;
+        RETURN;
+    END IF;
+    BEGIN
         RETURN QUERY SELECT * FROM billing_record_followed(events);
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
         RETURN QUERY SELECT * FROM billing_record_singly(events);

@@ -325,16 +325,37 @@ BEGIN
     ORDER BY q.ord;
 END $$;
 
+-- One ask alone, then what is plain in one statement (reserve_plain.sql), then the rest on the long way.
 CREATE FUNCTION billing_reserve(requests jsonb)
 RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    many int := jsonb_array_length(requests);
+    plain record;
+    others bigint[];
 BEGIN
-    IF jsonb_array_length(requests) = 1 THEN
+    IF many = 1 THEN
         RETURN QUERY SELECT * FROM billing_reserve_alone(requests -> 0);
-        IF FOUND THEN
-            RETURN;
+        IF NOT FOUND THEN
+            RETURN QUERY SELECT * FROM billing_reserve_batch(requests);
         END IF;
+        RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM billing_reserve_batch(requests);
+    SELECT * INTO plain FROM billing_reserve_plain(requests);
+    IF cardinality(plain.ids) = many THEN
+        RETURN QUERY SELECT x.id, 'held', x.room, NULL::text, NULL::timestamptz, NULL::text
+        FROM unnest(plain.ids, plain.rooms) x(id, room);
+        RETURN;
+    END IF;
+    others := ARRAY(SELECT n FROM generate_series(1, many) n WHERE n <> ALL (coalesce(plain.places, '{}')) ORDER BY n);
+    RETURN QUERY
+    SELECT x.id, x.status, x.room, x.span, x.resets_at, x.zone FROM (
+        SELECT y.place, y.id, 'held' AS status, y.room, NULL::text AS span, NULL::timestamptz AS resets_at, NULL::text AS zone
+        FROM unnest(plain.places, plain.ids, plain.rooms) y(place, id, room)
+        UNION ALL
+        SELECT others[z.nth], z.id, z.status, z.room, z.span, z.resets_at, z.zone
+        FROM billing_reserve_batch((SELECT jsonb_agg(requests -> (n - 1)::int ORDER BY n) FROM unnest(others) n))
+            WITH ORDINALITY z(id, status, room, span, resets_at, zone, nth)
+    ) x ORDER BY x.place;
 END $$;
