@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                 Coalesce("user_id", models.F("group_id") * -1), name="account_payer", condition=models.Q(is_purse=True)
             ),
         ),
+        run_sql_file("billing/sql/spend_limits.sql"),
         run_sql_file("billing/sql/ledger_reserve.sql"),
         run_sql_file("billing/sql/reserve_plain.sql"),
         run_sql_file("billing/sql/ledger_record.sql"),

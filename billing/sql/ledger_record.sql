@@ -226,16 +226,16 @@ END $$;
 
 -- Moves what the calls held to what they cost, in every window they count in. The purses are locked.
 CREATE FUNCTION billing_count_spent(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    counting record;
 BEGIN
-    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
-        array_agg(y.user_id)) FROM unnest(calls) y;
+    SELECT w.* INTO counting FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+        array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+    CROSS JOIN LATERAL billing_counting(y.ids, y.keys, y.members, y.groups, y.users) w;
     UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
     FROM (
         SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
-        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
-            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
-        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
-        JOIN unnest(calls) c ON c.id = x.id
+        FROM unnest(counting.calls, counting.window_ids) x(id, window_id) JOIN unnest(calls) c ON c.id = x.id
         GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
 END $$;
@@ -302,16 +302,16 @@ END $$;
 
 -- Adds what calls hold to every window they count in. The purses are locked.
 CREATE FUNCTION billing_count_held(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    counting record;
 BEGIN
-    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
-        array_agg(y.user_id)) FROM unnest(calls) y;
+    SELECT w.* INTO counting FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+        array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+    CROSS JOIN LATERAL billing_counting(y.ids, y.keys, y.members, y.groups, y.users) w;
     UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.part
     FROM (
         SELECT x.window_id, sum(c.amount)::bigint AS part
-        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
-            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
-        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
-        JOIN unnest(calls) c ON c.id = x.id
+        FROM unnest(counting.calls, counting.window_ids) x(id, window_id) JOIN unnest(calls) c ON c.id = x.id
         GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
 END $$;

@@ -16,6 +16,7 @@ DROP FUNCTION IF EXISTS billing_split(bigint, bigint, bigint);
 DROP FUNCTION IF EXISTS billing_reserve(jsonb);
 DROP FUNCTION IF EXISTS billing_reserve_alone(jsonb);
 DROP FUNCTION IF EXISTS billing_reserve_batch(jsonb);
+DROP FUNCTION IF EXISTS billing_reserve_batch(jsonb, boolean);
 DROP FUNCTION IF EXISTS billing_split(bigint, bigint, boolean, bigint);
 DROP TYPE IF EXISTS billing_ask CASCADE;
 
@@ -210,8 +211,9 @@ BEGIN
     LEFT JOIN total ON total.payer = ask.payer AND total.is_test = ask.is_test;
 END $$;
 
--- Holds for asks of payers that can afford all of them: every purse and window is changed once.
-CREATE FUNCTION billing_reserve_easy(asks billing_ask[], limited boolean)
+-- Holds for asks of payers that can afford all of them: every purse and window is changed once. Pairs of two arrays say which
+-- windows the calls count in.
+CREATE FUNCTION billing_reserve_easy(asks billing_ask[], counted_calls uuid[], counted_windows bigint[])
 RETURNS TABLE (request_id uuid, available_nano bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -238,30 +240,39 @@ BEGIN
         ) t WHERE a.id = t.id
     )
     SELECT array_agg(put.id) INTO made FROM put;
-    IF limited THEN
+    IF counted_calls IS NOT NULL THEN
         UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.amount
         FROM (
             SELECT x.window_id, sum(y.amount)::bigint AS amount
-            FROM billing_windows_of(ARRAY(SELECT y FROM unnest(asks) y WHERE y.id = ANY (made))) x
-            JOIN unnest(asks) y ON y.id = x.id GROUP BY x.window_id
+            FROM unnest(counted_calls, counted_windows) x(id, window_id) JOIN unnest(asks) y ON y.id = x.id
+            WHERE x.id = ANY (made) GROUP BY x.window_id ORDER BY x.window_id
         ) t WHERE w.id = t.window_id;
     END IF;
     RETURN QUERY SELECT m.id, (drawn -> m.id::text ->> 'room')::bigint FROM unnest(made) m(id);
 END $$;
 
--- Every ask of a batch on the long way: locks, then what is known already, then who can afford everything, then the rest.
-CREATE FUNCTION billing_reserve_batch(requests jsonb)
+-- Every ask of a batch on the long way: locks, then what is known already, then who can afford everything, then the rest. Where
+-- the purses are locked already, the caller says whether limits may concern any of them.
+CREATE FUNCTION billing_reserve_batch(requests jsonb, limited boolean DEFAULT NULL)
 RETURNS TABLE (request_id uuid, status text, available_nano bigint, span text, resets_at timestamptz, zone text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     fresh billing_ask[];
-    limited boolean;
+    counted_calls uuid[];
+    counted_windows bigint[];
     hard bigint[];
     easy billing_ask[];
     one billing_ask;
     answers jsonb := '{}';
 BEGIN
+    IF limited IS NULL THEN
+        limited := (
+            SELECT billing_lock_purses(array_agg(x.user_id), array_agg(x.group_id))
+            FROM jsonb_to_recordset(requests) AS x(user_id bigint, group_id bigint, amount_nano bigint)
+            WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0
+        );
+    END IF;
     SELECT coalesce(array_agg(a ORDER BY (a).id), '{}') INTO fresh FROM (
         SELECT DISTINCT ON (x.request_id) ROW(x.request_id, x.user_id, x.group_id, x.key_id, k.member_id,
             coalesce(k.purpose = 'test', false), x.amount_nano, x.expires_at, coalesce(x.context, '{}'))::billing_ask AS a
@@ -270,11 +281,9 @@ BEGIN
             WITH ORDINALITY x(request_id, user_id, group_id, key_id, amount_nano, expires_at, context, ord)
         LEFT JOIN keys_apikey k ON k.id = x.key_id
         WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0 AND (x.key_id IS NULL OR k.id IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = x.request_id)
         ORDER BY x.request_id, x.ord
     ) sound;
-    limited := billing_lock_purses(ARRAY(SELECT DISTINCT a.user_id FROM unnest(fresh) a),
-        ARRAY(SELECT DISTINCT a.group_id FROM unnest(fresh) a));
-    fresh := ARRAY(SELECT a FROM unnest(fresh) a WHERE NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = a.id) ORDER BY a.id);
 
     -- Payers (a team's number is negative) that cannot pay, or may not spend, all they ask for.
     SELECT array_agg(t.payer) INTO hard FROM (
@@ -284,12 +293,14 @@ BEGIN
         WHERE (a.user_id = t.payer OR a.group_id = -t.payer) AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = t.is_test
     ), 0);
     IF limited THEN
-        PERFORM billing_open_windows(array_agg(a.id), array_agg(a.key_id), array_agg(a.member_id), array_agg(a.group_id),
-            array_agg(a.user_id)) FROM unnest(fresh) a;
+        SELECT w.calls, w.window_ids INTO counted_calls, counted_windows
+        FROM (SELECT array_agg(a.id) AS ids, array_agg(a.key_id) AS keys, array_agg(a.member_id) AS members,
+            array_agg(a.group_id) AS groups, array_agg(a.user_id) AS users FROM unnest(fresh) a) x
+        CROSS JOIN LATERAL billing_counting(x.ids, x.keys, x.members, x.groups, x.users) w;
         SELECT coalesce(hard, '{}') || coalesce(array_agg(coalesce(x.user_id, -x.group_id)), '{}') INTO hard
         FROM (
             SELECT w.id, l.limit_nano - min(w.spent_nano + w.held_nano) - sum(x.amount) AS room, array_agg(x.id) AS ids
-            FROM billing_windows_of(fresh) y JOIN unnest(fresh) x ON x.id = y.id
+            FROM unnest(counted_calls, counted_windows) y(id, window_id) JOIN unnest(fresh) x ON x.id = y.id
             JOIN billing_spendwindow w ON w.id = y.window_id JOIN billing_spendlimit l ON l.id = w.limit_id
             GROUP BY w.id, l.limit_nano
         ) full_one JOIN unnest(fresh) x ON x.id = ANY (full_one.ids) WHERE full_one.room < 0;
@@ -297,7 +308,7 @@ BEGIN
     easy := ARRAY(SELECT x FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) <> ALL (coalesce(hard, '{}')));
     IF easy <> '{}' THEN
         SELECT coalesce(jsonb_object_agg(e.request_id, jsonb_build_object('status', 'held', 'available_nano', e.available_nano)), '{}')
-        INTO answers FROM billing_reserve_easy(easy, limited) e;
+        INTO answers FROM billing_reserve_easy(easy, counted_calls, counted_windows) e;
     END IF;
     FOR one IN SELECT x.* FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) = ANY (hard) ORDER BY x.id LOOP
         SELECT answers || coalesce(jsonb_object_agg(e.request_id, to_jsonb(e)), '{}') INTO answers
@@ -348,6 +359,7 @@ BEGIN
         FROM unnest(plain.ids, plain.rooms) x(id, room);
         RETURN;
     END IF;
+    -- The purses of everybody whose ask is sound are locked now.
     others := ARRAY(SELECT n FROM generate_series(1, many) n WHERE n <> ALL (coalesce(plain.places, '{}')) ORDER BY n);
     RETURN QUERY
     SELECT x.id, x.status, x.room, x.span, x.resets_at, x.zone FROM (
@@ -355,7 +367,7 @@ BEGIN
         FROM unnest(plain.places, plain.ids, plain.rooms) y(place, id, room)
         UNION ALL
         SELECT others[z.nth], z.id, z.status, z.room, z.span, z.resets_at, z.zone
-        FROM billing_reserve_batch((SELECT jsonb_agg(requests -> (n - 1)::int ORDER BY n) FROM unnest(others) n))
+        FROM billing_reserve_batch((SELECT jsonb_agg(requests -> (n - 1)::int ORDER BY n) FROM unnest(others) n), plain.limited)
             WITH ORDINALITY z(id, status, room, span, resets_at, zone, nth)
     ) x ORDER BY x.place;
 END $$;

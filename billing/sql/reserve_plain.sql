@@ -9,8 +9,9 @@ CREATE TYPE billing_plain_ask AS (
     context jsonb
 );
 
--- Gives place in the batch, id and what is left afterwards of each that was held.
-CREATE FUNCTION billing_reserve_plain(requests jsonb, OUT places bigint[], OUT ids uuid[], OUT rooms bigint[])
+-- Gives place in the batch, id and what is left afterwards of each that was held, and whether limits may concern the others.
+CREATE FUNCTION billing_reserve_plain(requests jsonb, OUT places bigint[], OUT ids uuid[], OUT rooms bigint[],
+    OUT limited boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -53,8 +54,8 @@ BEGIN
         WHERE a.id = t.purse
     )
     SELECT array_agg(p.ord ORDER BY p.ord), array_agg(p.id ORDER BY p.ord), array_agg(p.room ORDER BY p.ord),
-        (SELECT array_agg(x.id) FROM put x)
-    INTO places, ids, rooms, made FROM plain p;
+        (SELECT array_agg(x.id) FROM put x), (SELECT coalesce(bool_or(x.has_limits), false) FROM purse x)
+    INTO places, ids, rooms, made, limited FROM plain p;
     IF cardinality(made) IS DISTINCT FROM cardinality(ids) THEN
         -- Some have a twin: of two in the batch the first was held, and none of which the hold was there before.
         SELECT array_agg(x.place ORDER BY x.place), array_agg(x.id ORDER BY x.place), array_agg(x.room ORDER BY x.place)

@@ -5,6 +5,7 @@ DROP FUNCTION IF EXISTS billing_window_start(text, text, timestamptz);
 DROP FUNCTION IF EXISTS billing_window_end(text, text, timestamptz);
 DROP FUNCTION IF EXISTS billing_open_windows(uuid[], bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION IF EXISTS billing_windows(uuid[], bigint[], bigint[], bigint[], bigint[]);
+DROP FUNCTION IF EXISTS billing_counting(uuid[], bigint[], bigint[], bigint[], bigint[]);
 DROP FUNCTION IF EXISTS billing_window_truth(bigint, timestamptz, timestamptz);
 DROP FUNCTION IF EXISTS billing_seed_window(bigint, timestamptz);
 DROP FUNCTION IF EXISTS billing_lock_limits(bigint, bigint);
@@ -60,6 +61,24 @@ BEGIN
     CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
     JOIN billing_spendwindow w ON w.limit_id = l.id
         AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id));
+END $$;
+
+-- The same as pairs in two arrays, made where missing, which is at the first call of a day. Ask only for payers whose purses say
+-- has_limits.
+CREATE FUNCTION billing_counting(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[],
+    OUT calls uuid[], OUT window_ids bigint[]) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    FOR look IN 1 .. 2 LOOP
+        SELECT array_agg(c.id), array_agg(w.id) INTO calls, window_ids
+        FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
+        CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
+        LEFT JOIN billing_spendwindow w ON w.limit_id = l.id
+            AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id))
+        WHERE w.id IS NOT NULL OR billing_window_start(l.span, l.time_zone, uuid7_time(c.id)) >= l.counts_from;
+        EXIT WHEN array_position(window_ids, NULL) IS NULL;
+        PERFORM billing_open_windows(ids, keys, members, groups, users);
+    END LOOP;
 END $$;
 
 -- What a window must hold: counted anew from the request log, the ledger with its refunds, and the open holds.
