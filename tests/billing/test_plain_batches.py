@@ -1,10 +1,12 @@
 """Batches in one statement: they write what the long way writes, and what does not fit into them goes that way."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from psycopg_pool import ConnectionPool
 
 from accounts.models import Group
 from billing.models import Hold, Lease, LedgerAccount, LedgerEntry, RequestLog, SpendWindow, UsageDelta
@@ -14,6 +16,7 @@ from billing.services.leases import LeaseRequest
 from config.foundation.ids import uuid7
 from keys.models import ApiKey
 from tests.billing.helpers import broken, figures, give, key_of, person, rich, wants
+from tests.billing.test_at_once import pool, together  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -232,3 +235,35 @@ def test_a_closed_hold_keeps_no_columns_for_the_sweeper() -> None:
     assert set(Hold.objects.values_list("state", flat=True)) == {"settled"}
     assert [x.context for x in Hold.objects.all()] == [{}, {}, {}]
     assert RequestLog.objects.filter(started_at__lte=datetime.now(UTC)).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
+def test_overlapping_batches_of_every_kind_in_opposite_orders_have_one_effect(pool: ConnectionPool[Any]) -> None:  # noqa: F811
+    """Holds, leases, limits and calls without money, sent several times at once: no deadlock, and every sum is a recount."""
+    ledger.house_account("revenue")
+    people = [rich(f"person{n}", 1_000_000)[0] for n in range(6)]
+    keys = [key_of(who) for who in people]
+    for who in people[:2]:
+        set_spend_limit(actor=None, user=who, span="daily", limit_nano=500_000)
+        set_spend_limit(actor=None, user=who, span="monthly", limit_nano=900_000)
+    lent = [leases.open_leases([LeaseRequest(uuid7(), "one", key.pk, 5_000, 1)])[0].lease_id for key in keys[4:]]
+    asks = [wants(people[n % 4], 50, key=keys[n % 4]) for n in range(40)]
+    payloads = [ledger.reserve_payload(part) for part in (asks, asks[::-1], asks[15:], asks[:30][::-1])]
+    rows = together(pool, ledger.RESERVE_SQL, payloads * 2)
+    assert Counter(row[1] for row in rows)["held"] == 40
+    events = [ledger.CallEvent(x.request_id, n % 7, True, "ok", {"outcome": "ok"}) for n, x in enumerate(asks)]
+    for n in range(20):
+        log = {"outcome": "ok", "key_id": keys[4 + n % 2].pk, "user_id": people[4 + n % 2].pk, "held_nano": 90}
+        events.append(ledger.CallEvent(uuid7(), n % 5, True, "ok", log, lent[n % 2], 90))
+    events += [ledger.CallEvent(uuid7(), 0, False, "denied", {"outcome": "denied"}) for _ in range(8)]
+    payloads = [ledger.record_payload(part) for part in (events, events[::-1], events[25:], events[:45][::-1])]
+    rows = together(pool, ledger.RECORD_SQL, payloads * 2)
+    assert Counter(row[1] for row in rows) == {"recorded": 68, "repeated": len(rows) - 68}
+    assert Hold.objects.filter(state="open").count() == 0
+    spent = sum(n % 7 for n in range(40) if n % 4 == 0)
+    assert {x.spent_nano for x in SpendWindow.objects.filter(limit__user=people[0])} == {spent}
+    assert sum(LedgerEntry.objects.filter(kind="charge").values_list("amount_nano", flat=True)) == sum(
+        x.cost_nano for x in events
+    )
+    assert broken() == {}
