@@ -214,13 +214,14 @@ CREATE FUNCTION billing_refusal(request_id uuid, cost_nano bigint, has_hold bool
 $$;
 
 -- Closes what the calls held; their holds are locked and were open under that lock. By id alone: with the state among the
--- conditions the planner reads every open hold for each call.
+-- conditions the planner reads every open hold for each call. What the hold kept for the sweeper is not needed any more and makes
+-- every later copy of the row longer; what a data plane has to know of a call that has ended stays.
 CREATE FUNCTION billing_close_holds(calls billing_call[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE billing_hold h
     SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
         settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp(),
-        context = '{}'
+        context = CASE WHEN h.context ? 'plane' THEN h.context ELSE '{}' END
     FROM unnest(calls) c WHERE h.id = c.id AND c.is_open;
 END $$;
 
@@ -437,7 +438,8 @@ BEGIN
     END IF;
     UPDATE billing_hold x
     SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
-        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp(), context = '{}'
+        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp(),
+        context = CASE WHEN x.context ? 'plane' THEN x.context ELSE '{}' END
     WHERE x.id = wanted AND x.closed_at IS NULL AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
     RETURNING x.amount_nano, x.key_id, x.user_id, x.group_id, x.member_id, x.is_test, x.account_ids, x.part_amounts INTO h;
     IF NOT FOUND THEN

@@ -54,7 +54,8 @@ BEGIN
     ), closed AS (
         UPDATE billing_hold h
         SET state = CASE WHEN x.cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN x.cost > 0 THEN x.cost END,
-            reason = left(coalesce(x.reason, ''), 64), closed_at = clock_timestamp(), context = '{}'
+            reason = left(coalesce(x.reason, ''), 64), closed_at = clock_timestamp(),
+            context = CASE WHEN h.context ? 'plane' THEN h.context ELSE '{}' END
         FROM (SELECT e.id, e.cost, e.reason, e.log, e.ord FROM event e WHERE e.lease_id IS NULL ORDER BY e.id) x
         WHERE h.id = x.id AND h.closed_at IS NULL AND x.cost BETWEEN 0 AND h.amount_nano AND cardinality(h.account_ids) <= 1
         RETURNING h.id, h.key_id, h.user_id, h.group_id, h.member_id, h.is_test, h.amount_nano AS amount, h.account_ids[1] AS purse,

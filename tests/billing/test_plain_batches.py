@@ -267,3 +267,12 @@ def test_overlapping_batches_of_every_kind_in_opposite_orders_have_one_effect(po
         x.cost_nano for x in events
     )
     assert broken() == {}
+
+
+def test_what_a_data_plane_must_know_of_its_call_outlives_the_end() -> None:
+    user, _ = rich(amount=10_000)
+    asks = [wants(user, 100, plane={"id": 7}) for _ in range(3)]
+    ledger.reserve(asks)
+    ledger.record_calls([ledger.CallEvent(x.request_id, 1, True, "ok", {"outcome": "ok"}) for x in asks[:2]])
+    ledger.record_calls([ledger.CallEvent(asks[2].request_id, 1, True, "ok", {"outcome": "ok"})])
+    assert [x.context for x in Hold.objects.filter(state="settled")] == [{"plane": {"id": 7}}] * 3
