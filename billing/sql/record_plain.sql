@@ -100,17 +100,20 @@ BEGIN
             floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - t.cost - a.held_nano + t.part)
         FROM (
             SELECT s.purse, sum(s.cost)::bigint AS cost, sum(s.part)::bigint AS part,
-                coalesce(array_agg(s.id) FILTER (WHERE s.cost > 0), '{}') AS ids, array_agg(s.cost) FILTER (WHERE s.cost > 0) AS costs,
+                coalesce(array_agg(s.id) FILTER (WHERE s.cost > 0), '{}') AS ids,
+                array_agg(s.cost) FILTER (WHERE s.cost > 0) AS costs,
                 array_agg(s.upto) FILTER (WHERE s.cost > 0) AS uptos
             FROM (
-                SELECT c.purse, c.id, c.cost, c.part, sum(c.cost) OVER (PARTITION BY c.purse ORDER BY c.ord ROWS UNBOUNDED PRECEDING) AS upto
+                SELECT c.purse, c.id, c.cost, c.part,
+                    sum(c.cost) OVER (PARTITION BY c.purse ORDER BY c.ord ROWS UNBOUNDED PRECEDING) AS upto
                 FROM (
                     SELECT d.purse, d.id, d.cost, d.cost AS part, d.ord FROM drawn d WHERE d.cost > 0
                     UNION ALL SELECT c.purse, c.id, c.cost, c.part, c.ord FROM closed c WHERE c.purse IS NOT NULL
                 ) c
             ) s GROUP BY s.purse ORDER BY s.purse
         ) t WHERE a.id = t.purse
-        RETURNING a.id, a.seq - cardinality(t.ids) AS seq_before, a.balance_nano + t.cost AS balance_before, a.has_limits, t.ids, t.costs, t.uptos
+        RETURNING a.id, a.seq - cardinality(t.ids) AS seq_before, a.balance_nano + t.cost AS balance_before, a.has_limits,
+            t.ids, t.costs, t.uptos
     ), charged AS (
         INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
             from_balance_nano, booked_at, effective_at, reason, draw)

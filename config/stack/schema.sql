@@ -26,20 +26,6 @@ CREATE TYPE public.billing_call AS (
 	is_open boolean,
 	is_late boolean
 );
-CREATE FUNCTION public.accounts_refuse_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE FUNCTION public.billing_any_limit(payer_user bigint, payer_group bigint) RETURNS boolean
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT EXISTS (SELECT 1 FROM billing_spendlimit l WHERE l.group_id = payer_group)
-        OR EXISTS (SELECT 1 FROM billing_spendlimit l WHERE l.user_id = payer_user AND l.group_id IS NULL)
-        OR EXISTS (SELECT 1 FROM billing_spendlimit l JOIN keys_apikey k ON k.id = l.key_id
-                   WHERE k.owner_id = payer_user OR k.team_id = payer_group)
-$$;
 CREATE FUNCTION public.uuid7_time(id uuid) RETURNS timestamp with time zone
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
@@ -94,6 +80,45 @@ CREATE TABLE public.billing_requestlog (
     CONSTRAINT request_log_time_is_in_id CHECK ((started_at = public.uuid7_time(id)))
 )
 PARTITION BY RANGE (started_at);
+CREATE TYPE public.billing_event AS (
+	request_id uuid,
+	cost_nano bigint,
+	hold boolean,
+	reason text,
+	log public.billing_requestlog,
+	lease_id uuid,
+	promised_nano bigint
+);
+CREATE TYPE public.billing_plain_ask AS (
+	ord bigint,
+	id uuid,
+	user_id bigint,
+	group_id bigint,
+	key_id bigint,
+	member_id bigint,
+	amount bigint,
+	expires_at timestamp with time zone,
+	context jsonb
+);
+CREATE FUNCTION public.accounts_refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE FUNCTION public.billing_any_limit(payer_user bigint, payer_group bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT 1 FROM billing_spendlimit l WHERE l.group_id = payer_group)
+        OR EXISTS (SELECT 1 FROM billing_spendlimit l WHERE l.user_id = payer_user AND l.group_id IS NULL)
+        OR EXISTS (SELECT 1 FROM billing_spendlimit l JOIN keys_apikey k ON k.id = l.key_id
+                   WHERE k.owner_id = payer_user OR k.team_id = payer_group)
+$$;
+CREATE FUNCTION public.billing_blank_event() RETURNS public.billing_event
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT ROW(NULL, NULL, NULL, NULL, billing_blank_log(), NULL, NULL)::billing_event
+$$;
 CREATE FUNCTION public.billing_blank_log() RETURNS public.billing_requestlog
     LANGUAGE sql STABLE
     AS $$
@@ -251,40 +276,57 @@ CREATE FUNCTION public.billing_close_holds(calls public.billing_call[]) RETURNS 
 BEGIN
     UPDATE billing_hold h
     SET state = CASE WHEN c.cost > 0 THEN 'settled' ELSE 'released' END,
-        settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp()
+        settled_nano = CASE WHEN c.cost > 0 THEN c.cost END, reason = c.reason, closed_at = clock_timestamp(),
+        context = CASE WHEN h.context ? 'plane' THEN h.context ELSE '{}' END
     FROM unnest(calls) c WHERE h.id = c.id AND c.is_open;
 END $$;
 CREATE FUNCTION public.billing_count_held(calls public.billing_call[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    counting record;
 BEGIN
-    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
-        array_agg(y.user_id)) FROM unnest(calls) y;
+    SELECT w.* INTO counting FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+        array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+    CROSS JOIN LATERAL billing_counting(y.ids, y.keys, y.members, y.groups, y.users) w;
     UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.part
     FROM (
         SELECT x.window_id, sum(c.amount)::bigint AS part
-        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
-            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
-        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
-        JOIN unnest(calls) c ON c.id = x.id
-        GROUP BY x.window_id
+        FROM unnest(counting.calls, counting.window_ids) x(id, window_id) JOIN unnest(calls) c ON c.id = x.id
+        GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
 END $$;
 CREATE FUNCTION public.billing_count_spent(calls public.billing_call[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
+DECLARE
+    counting record;
 BEGIN
-    PERFORM billing_open_windows(array_agg(y.id), array_agg(y.key_id), array_agg(y.member_id), array_agg(y.group_id),
-        array_agg(y.user_id)) FROM unnest(calls) y;
+    SELECT w.* INTO counting FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
+        array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
+    CROSS JOIN LATERAL billing_counting(y.ids, y.keys, y.members, y.groups, y.users) w;
     UPDATE billing_spendwindow w SET spent_nano = w.spent_nano + t.cost, held_nano = w.held_nano - t.part
     FROM (
         SELECT x.window_id, sum(c.cost)::bigint AS cost, sum(CASE WHEN c.is_open THEN c.amount ELSE 0 END)::bigint AS part
-        FROM (SELECT array_agg(y.id) AS ids, array_agg(y.key_id) AS keys, array_agg(y.member_id) AS members,
-            array_agg(y.group_id) AS groups, array_agg(y.user_id) AS users FROM unnest(calls) y) y
-        CROSS JOIN LATERAL billing_windows(y.ids, y.keys, y.members, y.groups, y.users) x
-        JOIN unnest(calls) c ON c.id = x.id
-        GROUP BY x.window_id
+        FROM unnest(counting.calls, counting.window_ids) x(id, window_id) JOIN unnest(calls) c ON c.id = x.id
+        GROUP BY x.window_id ORDER BY x.window_id
     ) t WHERE w.id = t.window_id;
+END $$;
+CREATE FUNCTION public.billing_counting(ids uuid[], keys bigint[], members bigint[], groups bigint[], users bigint[], OUT calls uuid[], OUT window_ids bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+BEGIN
+    FOR look IN 1 .. 2 LOOP
+        SELECT array_agg(c.id), array_agg(w.id) INTO calls, window_ids
+        FROM unnest(ids, keys, members, groups, users) c(id, key_id, member_id, group_id, user_id)
+        CROSS JOIN LATERAL billing_limits_on(c.key_id, c.member_id, c.group_id, c.user_id) l
+        LEFT JOIN billing_spendwindow w ON w.limit_id = l.id
+            AND w.starts_at = billing_window_start(l.span, l.time_zone, uuid7_time(c.id))
+        WHERE w.id IS NOT NULL OR billing_window_start(l.span, l.time_zone, uuid7_time(c.id)) >= l.counts_from;
+        EXIT WHEN array_position(window_ids, NULL) IS NULL;
+        PERFORM billing_open_windows(ids, keys, members, groups, users);
+    END LOOP;
 END $$;
 CREATE FUNCTION public.billing_debt_purse(c public.billing_call) RETURNS bigint
     LANGUAGE plpgsql
@@ -1214,17 +1256,25 @@ CREATE FUNCTION public.billing_record(events jsonb) RETURNS TABLE(request_id uui
     SET jit TO 'off'
     AS $_$
 #variable_conflict use_column
+DECLARE
+    ids uuid[];
 BEGIN
     BEGIN
-        IF jsonb_array_length(events) = 1 AND NOT events @? '$[*].log.attempts[*].cost_nano'
-           AND events #>> '{0,lease_id}' IS NULL THEN
-            status := billing_record_alone(events -> 0);
-            IF status IS NOT NULL THEN
-                request_id := events -> 0 ->> 'request_id'; reason := '';
-                RETURN NEXT;
-                RETURN;
+        IF NOT events @? '$[*].log.attempts[*].cost_nano' THEN
+            IF jsonb_array_length(events) > 1 OR events #>> '{0,lease_id}' IS NOT NULL THEN
+                ids := billing_record_plain(events);
+            ELSIF billing_record_alone(events -> 0) IS NOT NULL THEN
+                ids := ARRAY[events -> 0 ->> 'request_id'];
             END IF;
         END IF;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        ids := NULL;
+    END;
+    IF ids IS NOT NULL THEN
+        RETURN QUERY SELECT x, 'recorded', '' FROM unnest(ids) x;
+        RETURN;
+    END IF;
+    BEGIN
         RETURN QUERY SELECT * FROM billing_record_followed(events);
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
         RETURN QUERY SELECT * FROM billing_record_singly(events);
@@ -1245,8 +1295,9 @@ BEGIN
     END IF;
     UPDATE billing_hold x
     SET state = CASE WHEN cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN cost > 0 THEN cost END,
-        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp()
-    WHERE x.id = wanted AND x.state = 'open' AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
+        reason = left(coalesce(event ->> 'reason', ''), 64), closed_at = clock_timestamp(),
+        context = CASE WHEN x.context ? 'plane' THEN x.context ELSE '{}' END
+    WHERE x.id = wanted AND x.closed_at IS NULL AND x.amount_nano >= cost AND cardinality(x.account_ids) = 1
     RETURNING x.amount_nano, x.key_id, x.user_id, x.group_id, x.member_id, x.is_test, x.account_ids, x.part_amounts INTO h;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -1395,6 +1446,136 @@ BEGIN
     END IF;
     RETURN QUERY SELECT * FROM unnest(ids, said, whys);
 END $_$;
+CREATE FUNCTION public.billing_record_plain(events jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    ids uuid[];
+    is_whole boolean;
+    limited billing_call[];
+BEGIN
+    WITH event AS (
+        SELECT x.* FROM ROWS FROM (jsonb_populate_recordset(billing_blank_event(), events)) WITH ORDINALITY
+            x(id, cost, hold, reason, log, lease_id, promised, ord)
+    ), lent AS (
+        UPDATE billing_lease l SET spent_nano = l.spent_nano + t.cost
+        FROM (
+            SELECT e.lease_id, sum(e.cost)::bigint AS cost, count(*) AS calls FROM event e
+            WHERE e.lease_id IS NOT NULL AND e.cost BETWEEN 0 AND e.promised GROUP BY 1 ORDER BY 1
+        ) t
+        WHERE l.id = t.lease_id AND l.state = 'open' AND l.granted_nano - l.spent_nano >= t.cost
+        RETURNING t.calls
+    ), drawn AS (
+        SELECT e.id, k.id AS key_id, l.user_id, l.group_id, k.member_id, l.is_test, e.cost, e.reason, e.log, e.ord,
+            CASE WHEN e.cost > 0 THEN l.account_id END AS purse, l.id AS lease_id, l.expires_at
+        FROM event e
+        JOIN billing_lease l ON l.id = e.lease_id
+        JOIN keys_apikey k ON k.id = (e.log).key_id AND (k.purpose = 'test') = l.is_test
+            AND CASE WHEN l.group_id IS NULL THEN k.team_id IS NULL AND k.owner_id = l.user_id ELSE k.team_id = l.group_id END
+        -- Nothing of it before all leases are locked and cover their calls.
+        WHERE (SELECT sum(l.calls) FROM lent l) = (SELECT count(e.lease_id) FROM event e)
+    ), made AS (
+        INSERT INTO billing_hold AS h (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids, part_amounts,
+            state, settled_nano, reason, context, created_at, expires_at, closed_at, lease_id)
+        SELECT d.id, d.user_id, d.group_id, d.key_id, d.member_id, d.is_test, d.cost,
+            CASE WHEN d.cost > 0 THEN ARRAY[d.purse] ELSE '{}' END, CASE WHEN d.cost > 0 THEN ARRAY[d.cost] ELSE '{}' END,
+            CASE WHEN d.cost > 0 THEN 'settled' ELSE 'released' END, CASE WHEN d.cost > 0 THEN d.cost END,
+            left(coalesce(d.reason, ''), 64), '{}', uuid7_time(d.id), d.expires_at, clock_timestamp(), d.lease_id
+        FROM drawn d
+        ON CONFLICT DO NOTHING
+        RETURNING true
+    ), closed AS (
+        UPDATE billing_hold h
+        SET state = CASE WHEN x.cost > 0 THEN 'settled' ELSE 'released' END, settled_nano = CASE WHEN x.cost > 0 THEN x.cost END,
+            reason = left(coalesce(x.reason, ''), 64), closed_at = clock_timestamp(),
+            context = CASE WHEN h.context ? 'plane' THEN h.context ELSE '{}' END
+        FROM (SELECT e.id, e.cost, e.reason, e.log, e.ord FROM event e WHERE e.lease_id IS NULL ORDER BY e.id) x
+        WHERE h.id = x.id AND h.closed_at IS NULL AND x.cost BETWEEN 0 AND h.amount_nano AND cardinality(h.account_ids) <= 1
+        RETURNING h.id, h.key_id, h.user_id, h.group_id, h.member_id, h.is_test, h.amount_nano AS amount, h.account_ids[1] AS purse,
+            h.part_amounts[1] AS part, x.cost, x.log, x.ord
+    ), ended AS (
+        SELECT d.id, d.cost AS amount, d.key_id, d.cost, d.log FROM drawn d
+        UNION ALL SELECT c.id, c.amount, c.key_id, c.cost, c.log FROM closed c
+        UNION ALL (
+            SELECT e.id, 0, (e.log).key_id, 0, e.log FROM event e
+            WHERE NOT coalesce(e.hold, false) AND e.cost = 0 AND e.lease_id IS NULL ORDER BY e.id
+        )
+    ), logged AS (
+        INSERT INTO billing_requestlog (id, started_at, duration_ms, first_token_ms, key_name, key_tail, group_code, endpoint,
+            is_stream, route, asked_model, billed_model, served_model, outcome, http_status, error_code, input_tokens,
+            cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, held_nano, cost_nano,
+            price_version_id, price_detail, attempts, client_family, client_network, origin, source_ref, key_id, user_id,
+            audio_input_tokens, audio_output_tokens, character_count, image_count, media_ms, media_quality, media_size, modality,
+            fallback_rule_id, body_digest)
+        SELECT e.id, uuid7_time(e.id), (e.log).duration_ms, (e.log).first_token_ms, (e.log).key_name, (e.log).key_tail,
+            (e.log).group_code, (e.log).endpoint, (e.log).is_stream, (e.log).route, (e.log).asked_model, (e.log).billed_model,
+            (e.log).served_model, (e.log).outcome, (e.log).http_status, (e.log).error_code, (e.log).input_tokens,
+            (e.log).cached_tokens, (e.log).cache_write_tokens, (e.log).output_tokens, (e.log).reasoning_tokens,
+            (e.log).usage_source, GREATEST(e.amount, (e.log).held_nano), e.cost, (e.log).price_version_id, (e.log).price_detail,
+            (e.log).attempts, (e.log).client_family, (e.log).client_network, 'relay', '', e.key_id, (e.log).user_id,
+            (e.log).audio_input_tokens, (e.log).audio_output_tokens, (e.log).character_count, (e.log).image_count,
+            (e.log).media_ms, (e.log).media_quality, (e.log).media_size, (e.log).modality, (e.log).fallback_rule_id,
+            (e.log).body_digest
+        FROM ended e
+        ON CONFLICT DO NOTHING
+        RETURNING started_at, user_id, key_id, group_code, billed_model, asked_model, outcome, modality, input_tokens,
+            cached_tokens, output_tokens, cost_nano
+    ), counted AS (
+        INSERT INTO billing_usagedelta (quarter_at, user_id, key_id, group_code, model_name, modality, origin, call_count,
+            failed_count, input_tokens, cached_tokens, output_tokens, cost_nano)
+        SELECT billing_usage_quarter(started_at), coalesce(user_id, 0), coalesce(key_id, 0), group_code,
+            billing_usage_model(billed_model, asked_model, outcome), modality, 'relay', count(*),
+            count(*) FILTER (WHERE outcome <> 'ok'), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(cost_nano)
+        FROM logged GROUP BY 1, 2, 3, 4, 5, 6
+    ), paid AS (
+        UPDATE billing_ledgeraccount a
+        SET balance_nano = a.balance_nano - t.cost, held_nano = a.held_nano - t.part, seq = a.seq + cardinality(t.ids),
+            floor_nano = LEAST(-a.credit_limit_nano, a.balance_nano - t.cost - a.held_nano + t.part)
+        FROM (
+            SELECT s.purse, sum(s.cost)::bigint AS cost, sum(s.part)::bigint AS part,
+                coalesce(array_agg(s.id) FILTER (WHERE s.cost > 0), '{}') AS ids,
+                array_agg(s.cost) FILTER (WHERE s.cost > 0) AS costs,
+                array_agg(s.upto) FILTER (WHERE s.cost > 0) AS uptos
+            FROM (
+                SELECT c.purse, c.id, c.cost, c.part,
+                    sum(c.cost) OVER (PARTITION BY c.purse ORDER BY c.ord ROWS UNBOUNDED PRECEDING) AS upto
+                FROM (
+                    SELECT d.purse, d.id, d.cost, d.cost AS part, d.ord FROM drawn d WHERE d.cost > 0
+                    UNION ALL SELECT c.purse, c.id, c.cost, c.part, c.ord FROM closed c WHERE c.purse IS NOT NULL
+                ) c
+            ) s GROUP BY s.purse ORDER BY s.purse
+        ) t WHERE a.id = t.purse
+        RETURNING a.id, a.seq - cardinality(t.ids) AS seq_before, a.balance_nano + t.cost AS balance_before, a.has_limits,
+            t.ids, t.costs, t.uptos
+    ), charged AS (
+        INSERT INTO billing_ledgerentry (transaction_id, kind, n, from_account_id, to_account_id, amount_nano, from_seq,
+            from_balance_nano, booked_at, effective_at, reason, draw)
+        SELECT x.id, 'charge', 0, p.id, (
+                SELECT r.id FROM billing_ledgeraccount r WHERE r.user_id IS NULL AND r.group_id IS NULL AND r.kind = 'revenue'
+                  AND r.currency = 'USD' AND r.origin = ''
+            ), x.cost, p.seq_before + x.nth, p.balance_before - x.upto, clock_timestamp(), uuid7_time(x.id), '', 'held'
+        FROM paid p CROSS JOIN LATERAL unnest(p.ids, p.costs, p.uptos) WITH ORDINALITY x(id, cost, upto, nth)
+    )
+    SELECT array_agg(e.id ORDER BY e.ord), (SELECT count(*) FROM logged) = count(*) AND (SELECT count(*) FROM made) = count(e.lease_id),
+        CASE WHEN EXISTS (SELECT 1 FROM paid p WHERE p.has_limits) THEN (
+            SELECT array_agg(ROW(c.ord, c.id, c.cost, '', '{}', c.key_id, c.user_id, c.group_id, c.member_id, c.is_test, c.amount,
+                ARRAY[c.purse], ARRAY[c.amount], c.is_open, false)::billing_call) FROM (
+                    SELECT d.ord, d.id, d.cost, d.key_id, d.user_id, d.group_id, d.member_id, d.is_test, d.cost AS amount, d.purse,
+                        false AS is_open FROM drawn d
+                    UNION ALL SELECT c.ord, c.id, c.cost, c.key_id, c.user_id, c.group_id, c.member_id, c.is_test, c.amount,
+                        c.purse, true FROM closed c
+                ) c
+        ) END
+    INTO ids, is_whole, limited FROM event e;
+    IF NOT is_whole THEN
+        RAISE EXCEPTION 'not every end of this batch is plain' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF limited IS NOT NULL THEN
+        PERFORM billing_count_spent(limited);
+    END IF;
+    RETURN ids;
+END $$;
 CREATE FUNCTION public.billing_record_singly(events jsonb) RETURNS TABLE(request_id uuid, status text, reason text)
     LANGUAGE plpgsql
     AS $_$
@@ -1530,14 +1711,35 @@ CREATE FUNCTION public.billing_reserve(requests jsonb) RETURNS TABLE(request_id 
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    many int := jsonb_array_length(requests);
+    plain record;
+    others bigint[];
 BEGIN
-    IF jsonb_array_length(requests) = 1 THEN
+    IF many = 1 THEN
         RETURN QUERY SELECT * FROM billing_reserve_alone(requests -> 0);
-        IF FOUND THEN
-            RETURN;
+        IF NOT FOUND THEN
+            RETURN QUERY SELECT * FROM billing_reserve_batch(requests);
         END IF;
+        RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM billing_reserve_batch(requests);
+    SELECT * INTO plain FROM billing_reserve_plain(requests);
+    IF cardinality(plain.ids) = many THEN
+        RETURN QUERY SELECT x.id, 'held', x.room, NULL::text, NULL::timestamptz, NULL::text
+        FROM unnest(plain.ids, plain.rooms) x(id, room);
+        RETURN;
+    END IF;
+    -- The purses of everybody whose ask is sound are locked now.
+    others := ARRAY(SELECT n FROM generate_series(1, many) n WHERE n <> ALL (coalesce(plain.places, '{}')) ORDER BY n);
+    RETURN QUERY
+    SELECT x.id, x.status, x.room, x.span, x.resets_at, x.zone FROM (
+        SELECT y.place, y.id, 'held' AS status, y.room, NULL::text AS span, NULL::timestamptz AS resets_at, NULL::text AS zone
+        FROM unnest(plain.places, plain.ids, plain.rooms) y(place, id, room)
+        UNION ALL
+        SELECT others[z.nth], z.id, z.status, z.room, z.span, z.resets_at, z.zone
+        FROM billing_reserve_batch((SELECT jsonb_agg(requests -> (n - 1)::int ORDER BY n) FROM unnest(others) n), plain.limited)
+            WITH ORDINALITY z(id, status, room, span, resets_at, zone, nth)
+    ) x ORDER BY x.place;
 END $$;
 CREATE FUNCTION public.billing_reserve_alone(request jsonb) RETURNS TABLE(request_id uuid, status text, available_nano bigint, span text, resets_at timestamp with time zone, zone text)
     LANGUAGE plpgsql
@@ -1593,18 +1795,26 @@ BEGIN
         UPDATE billing_ledgeraccount a SET held_nano = a.held_nano - amount WHERE a.id = purse;
     END IF;
 END $$;
-CREATE FUNCTION public.billing_reserve_batch(requests jsonb) RETURNS TABLE(request_id uuid, status text, available_nano bigint, span text, resets_at timestamp with time zone, zone text)
+CREATE FUNCTION public.billing_reserve_batch(requests jsonb, limited boolean DEFAULT NULL::boolean) RETURNS TABLE(request_id uuid, status text, available_nano bigint, span text, resets_at timestamp with time zone, zone text)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 DECLARE
     fresh billing_ask[];
-    limited boolean;
+    counted_calls uuid[];
+    counted_windows bigint[];
     hard bigint[];
     easy billing_ask[];
     one billing_ask;
     answers jsonb := '{}';
 BEGIN
+    IF limited IS NULL THEN
+        limited := (
+            SELECT billing_lock_purses(array_agg(x.user_id), array_agg(x.group_id))
+            FROM jsonb_to_recordset(requests) AS x(user_id bigint, group_id bigint, amount_nano bigint)
+            WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0
+        );
+    END IF;
     SELECT coalesce(array_agg(a ORDER BY (a).id), '{}') INTO fresh FROM (
         SELECT DISTINCT ON (x.request_id) ROW(x.request_id, x.user_id, x.group_id, x.key_id, k.member_id,
             coalesce(k.purpose = 'test', false), x.amount_nano, x.expires_at, coalesce(x.context, '{}'))::billing_ask AS a
@@ -1613,11 +1823,9 @@ BEGIN
             WITH ORDINALITY x(request_id, user_id, group_id, key_id, amount_nano, expires_at, context, ord)
         LEFT JOIN keys_apikey k ON k.id = x.key_id
         WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0 AND (x.key_id IS NULL OR k.id IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = x.request_id)
         ORDER BY x.request_id, x.ord
     ) sound;
-    limited := billing_lock_purses(ARRAY(SELECT DISTINCT a.user_id FROM unnest(fresh) a),
-        ARRAY(SELECT DISTINCT a.group_id FROM unnest(fresh) a));
-    fresh := ARRAY(SELECT a FROM unnest(fresh) a WHERE NOT EXISTS (SELECT 1 FROM billing_hold h WHERE h.id = a.id) ORDER BY a.id);
 
     -- Payers (a team's number is negative) that cannot pay, or may not spend, all they ask for.
     SELECT array_agg(t.payer) INTO hard FROM (
@@ -1627,12 +1835,14 @@ BEGIN
         WHERE (a.user_id = t.payer OR a.group_id = -t.payer) AND a.is_purse AND a.is_spendable AND (a.kind = 'test') = t.is_test
     ), 0);
     IF limited THEN
-        PERFORM billing_open_windows(array_agg(a.id), array_agg(a.key_id), array_agg(a.member_id), array_agg(a.group_id),
-            array_agg(a.user_id)) FROM unnest(fresh) a;
+        SELECT w.calls, w.window_ids INTO counted_calls, counted_windows
+        FROM (SELECT array_agg(a.id) AS ids, array_agg(a.key_id) AS keys, array_agg(a.member_id) AS members,
+            array_agg(a.group_id) AS groups, array_agg(a.user_id) AS users FROM unnest(fresh) a) x
+        CROSS JOIN LATERAL billing_counting(x.ids, x.keys, x.members, x.groups, x.users) w;
         SELECT coalesce(hard, '{}') || coalesce(array_agg(coalesce(x.user_id, -x.group_id)), '{}') INTO hard
         FROM (
             SELECT w.id, l.limit_nano - min(w.spent_nano + w.held_nano) - sum(x.amount) AS room, array_agg(x.id) AS ids
-            FROM billing_windows_of(fresh) y JOIN unnest(fresh) x ON x.id = y.id
+            FROM unnest(counted_calls, counted_windows) y(id, window_id) JOIN unnest(fresh) x ON x.id = y.id
             JOIN billing_spendwindow w ON w.id = y.window_id JOIN billing_spendlimit l ON l.id = w.limit_id
             GROUP BY w.id, l.limit_nano
         ) full_one JOIN unnest(fresh) x ON x.id = ANY (full_one.ids) WHERE full_one.room < 0;
@@ -1640,7 +1850,7 @@ BEGIN
     easy := ARRAY(SELECT x FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) <> ALL (coalesce(hard, '{}')));
     IF easy <> '{}' THEN
         SELECT coalesce(jsonb_object_agg(e.request_id, jsonb_build_object('status', 'held', 'available_nano', e.available_nano)), '{}')
-        INTO answers FROM billing_reserve_easy(easy, limited) e;
+        INTO answers FROM billing_reserve_easy(easy, counted_calls, counted_windows) e;
     END IF;
     FOR one IN SELECT x.* FROM unnest(fresh) x WHERE coalesce(x.user_id, -x.group_id) = ANY (hard) ORDER BY x.id LOOP
         SELECT answers || coalesce(jsonb_object_agg(e.request_id, to_jsonb(e)), '{}') INTO answers
@@ -1667,7 +1877,7 @@ BEGIN
     LEFT JOIN billing_hold h ON h.id = q.request_id
     ORDER BY q.ord;
 END $$;
-CREATE FUNCTION public.billing_reserve_easy(asks public.billing_ask[], limited boolean) RETURNS TABLE(request_id uuid, available_nano bigint)
+CREATE FUNCTION public.billing_reserve_easy(asks public.billing_ask[], counted_calls uuid[], counted_windows bigint[]) RETURNS TABLE(request_id uuid, available_nano bigint)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -1695,12 +1905,12 @@ BEGIN
         ) t WHERE a.id = t.id
     )
     SELECT array_agg(put.id) INTO made FROM put;
-    IF limited THEN
+    IF counted_calls IS NOT NULL THEN
         UPDATE billing_spendwindow w SET held_nano = w.held_nano + t.amount
         FROM (
             SELECT x.window_id, sum(y.amount)::bigint AS amount
-            FROM billing_windows_of(ARRAY(SELECT y FROM unnest(asks) y WHERE y.id = ANY (made))) x
-            JOIN unnest(asks) y ON y.id = x.id GROUP BY x.window_id
+            FROM unnest(counted_calls, counted_windows) x(id, window_id) JOIN unnest(asks) y ON y.id = x.id
+            WHERE x.id = ANY (made) GROUP BY x.window_id ORDER BY x.window_id
         ) t WHERE w.id = t.window_id;
     END IF;
     RETURN QUERY SELECT m.id, (drawn -> m.id::text ->> 'room')::bigint FROM unnest(made) m(id);
@@ -1750,6 +1960,61 @@ BEGIN
     END IF;
     status := 'held'; available_nano := split.available - r.amount;
     RETURN NEXT;
+END $$;
+CREATE FUNCTION public.billing_reserve_plain(requests jsonb, OUT places bigint[], OUT ids uuid[], OUT rooms bigint[], OUT limited boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    made uuid[];
+BEGIN
+    WITH asked AS (
+        SELECT coalesce(x.user_id, x.group_id * -1) AS payer, coalesce(k.purpose = 'test', false) AS is_test,
+            sum(x.amount_nano)::bigint AS total, min(x.amount_nano) AS least,
+            array_agg(ROW(x.ord, x.request_id, x.user_id, x.group_id, x.key_id, k.member_id, x.amount_nano, x.expires_at,
+                x.context)::billing_plain_ask) AS asks
+        FROM ROWS FROM (jsonb_to_recordset(requests) AS (request_id uuid, user_id bigint, group_id bigint, key_id bigint,
+            amount_nano bigint, expires_at timestamptz, context jsonb))
+            WITH ORDINALITY x(request_id, user_id, group_id, key_id, amount_nano, expires_at, context, ord)
+        LEFT JOIN keys_apikey k ON k.id = x.key_id
+        WHERE num_nonnulls(x.user_id, x.group_id) = 1 AND x.amount_nano >= 0 AND (x.key_id IS NULL OR k.id IS NOT NULL)
+        GROUP BY 1, 2
+    ), purse AS (
+        SELECT p.*, a.id, a.has_limits, a.is_spendable AND (a.kind = 'test') = p.is_test AS pays,
+            a.balance_nano - a.held_nano + a.credit_limit_nano AS free
+        FROM asked p JOIN billing_ledgeraccount a ON coalesce(a.user_id, a.group_id * -1) = p.payer AND a.is_purse
+        ORDER BY a.id FOR NO KEY UPDATE OF a
+    ), plain AS (
+        SELECT c.*, x.id AS purse, x.is_test, (x.free - sum(c.amount) OVER (PARTITION BY x.id ORDER BY c.id))::bigint AS room
+        FROM (
+            SELECT p.*, count(*) FILTER (WHERE p.pays) OVER (PARTITION BY p.payer, p.is_test) AS choices FROM purse p
+        ) x CROSS JOIN LATERAL unnest(x.asks) c
+        WHERE x.pays AND x.choices = 1 AND NOT x.has_limits AND x.least > 0 AND x.free >= x.total
+    ), put AS (
+        INSERT INTO billing_hold AS h (id, user_id, group_id, key_id, member_id, is_test, amount_nano, account_ids,
+            part_amounts, state, reason, context, created_at, expires_at)
+        SELECT p.id, p.user_id, p.group_id, p.key_id, p.member_id, p.is_test, p.amount, ARRAY[p.purse], ARRAY[p.amount],
+            'open', '', coalesce(p.context, '{}'), clock_timestamp(), p.expires_at
+        FROM plain p ORDER BY p.id, p.ord
+        ON CONFLICT DO NOTHING
+        RETURNING h.id, h.amount_nano, h.account_ids[1] AS purse
+    ), taken AS (
+        UPDATE billing_ledgeraccount a
+        SET held_nano = a.held_nano + t.amount, floor_nano = LEAST(a.floor_nano, -a.credit_limit_nano)
+        FROM (SELECT p.purse, sum(p.amount_nano)::bigint AS amount FROM put p GROUP BY 1) t
+        WHERE a.id = t.purse
+    )
+    SELECT array_agg(p.ord ORDER BY p.ord), array_agg(p.id ORDER BY p.ord), array_agg(p.room ORDER BY p.ord),
+        (SELECT array_agg(x.id) FROM put x), (SELECT coalesce(bool_or(x.has_limits), false) FROM purse x)
+    INTO places, ids, rooms, made, limited FROM plain p;
+    IF cardinality(made) IS DISTINCT FROM cardinality(ids) THEN
+        -- Some have a twin: of two in the batch the first was held, and none of which the hold was there before.
+        SELECT array_agg(x.place ORDER BY x.place), array_agg(x.id ORDER BY x.place), array_agg(x.room ORDER BY x.place)
+        INTO places, ids, rooms FROM (
+            SELECT DISTINCT ON (y.id) y.* FROM unnest(places, ids, rooms) y(place, id, room) WHERE y.id = ANY (made)
+            ORDER BY y.id, y.place
+        ) x;
+    END IF;
 END $$;
 CREATE FUNCTION public.billing_rounded(numerator numeric, denominator numeric, rounding text, step bigint) RETURNS numeric
     LANGUAGE sql IMMUTABLE
@@ -4476,7 +4741,7 @@ INSERT INTO public.billing_outcomerule VALUES (5, 'client_gone_before_output', '
 INSERT INTO public.billing_outcomerule VALUES (6, 'failed_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (7, 'timeout_before_output', 'nothing', 'nothing', 1);
 INSERT INTO public.billing_outcomerule VALUES (8, 'refused', 'nothing', 'nothing', 1);
-INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 19:33:05.993988+00', 'system', '');
+INSERT INTO public.billing_outcomeruleset VALUES (1, '', 1, false, '2026-11-26 22:25:48.681561+00', 'system', '');
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0001_initial', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('contenttypes', '0002_remove_content_type_name', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('auth', '0001_initial', now());
@@ -4557,6 +4822,7 @@ INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '00
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0040_refunds_newest', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0041_windows_before_use', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0042_usage_spans', now());
+INSERT INTO public.django_migrations (app, name, applied) VALUES ('billing', '0043_plain_batches', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('keys', '0007_use_profiles', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('models_catalog', '0003_target_parameters', now());
 INSERT INTO public.django_migrations (app, name, applied) VALUES ('gateway', '0001_initial', now());
@@ -5111,6 +5377,7 @@ CREATE INDEX account_emailaddress_email_03be32b2_like ON public.account_emailadd
 CREATE INDEX account_emailaddress_user_id_2c513194 ON public.account_emailaddress USING btree (user_id);
 CREATE INDEX account_emailconfirmation_email_address_id_5b7f8c58 ON public.account_emailconfirmation USING btree (email_address_id);
 CREATE INDEX account_emailconfirmation_key_f43612bd_like ON public.account_emailconfirmation USING btree (key varchar_pattern_ops);
+CREATE INDEX account_payer ON public.billing_ledgeraccount USING btree (COALESCE(user_id, (group_id * '-1'::integer))) WHERE is_purse;
 CREATE INDEX accounts_auditevent_action_6dc29885 ON public.accounts_auditevent USING btree (action);
 CREATE INDEX accounts_auditevent_action_6dc29885_like ON public.accounts_auditevent USING btree (action varchar_pattern_ops);
 CREATE INDEX accounts_auditevent_actor_id_179eee89 ON public.accounts_auditevent USING btree (actor_id);
