@@ -285,6 +285,8 @@ def test_estimates_grow_with_the_request_and_keep_no_text():
          ({"input": 9, "output": 3}, "upstream")),
         ({"usage": {"prompt_tokens": 0, "completion_tokens": 0}, "choices": [{"message": {"content": "x" * 40}}]}, {},
          ({"input": 10, "output": 10}, "counted")),
+        ({"usage": {"prompt_tokens": 10**10, "completion_tokens": 2}, "choices": [{"message": {"content": "x" * 40}}]}, {},
+         ({"input": 10, "output": 10}, "counted")),
         ({}, {}, (None, "none")),
     ],
 )  # fmt: skip

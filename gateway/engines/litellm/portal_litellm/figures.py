@@ -5,6 +5,7 @@ from typing import Any
 from .calls import BYTES_A_TOKEN, Call
 
 Usage = dict[str, Any]
+MOST_TOKENS = 10**9
 
 
 def usage_of(call: Call, response: Any, payload: Any) -> Usage:
@@ -58,7 +59,11 @@ def cost_nano(payload: Any) -> int:
 
 
 def _told(usage: Any) -> Usage | None:
-    """The counts of a usage block; None for one that says nothing."""
+    """The counts of a usage block; None for one that says nothing, or what cannot be true: an event with such a figure would
+    be refused for good, and its call be free."""
+    names = ("prompt_tokens", "input_tokens", "completion_tokens", "output_tokens")
+    if any(isinstance(value, int) and value > MOST_TOKENS for value in (_field(usage, name) for name in names)):
+        return None
     given = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
     output = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
     if not given and not output:
@@ -78,7 +83,7 @@ def _told(usage: Any) -> Usage | None:
 
 def _count(holder: Any, name: str) -> int:
     value = _field(holder, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0
 
 
 def _length(value: Any) -> int:

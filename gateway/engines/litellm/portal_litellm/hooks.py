@@ -364,12 +364,12 @@ def _told_as(status: int) -> HTTPException | None:
 
 def _served(payload: dict, response: Any) -> str:
     model = getattr(response, "model", None) or payload.get("model") or ""
-    return str(model)[:255]
+    return str(model).replace("\0", "")[:255]
 
 
 def _provider_id(response: Any) -> str:
     found = getattr(response, "id", None)
-    return found[:128] if isinstance(found, str) else ""
+    return found.replace("\0", "")[:128] if isinstance(found, str) else ""
 
 
 def _path_of(request: Request) -> str:
