@@ -16,7 +16,7 @@ GRACE_SECONDS = 4
 def http_server(app: str, host: str, port: int, *, processes: int = 1) -> list[str]:
     """Arguments of ``python -m`` for a server of ``app``."""
     place = ["--host", host, "--port", str(port), "--workers", str(processes)]
-    how = ["--http", "config.http_connection:HttpConnection", "--loop", "uvloop", "--ws", "none", "--interface", "asgi3"]
+    how = ["--http", "config.http_server.connection:HttpConnection", "--loop", "uvloop", "--ws", "none", "--interface", "asgi3"]
     # Who the client is behind a proxy, the application decides by its own setting.
     less = ["--no-proxy-headers", "--no-access-log"]
     return ["uvicorn", *place, *how, *less, "--timeout-graceful-shutdown", str(GRACE_SECONDS), "--lifespan", "on", app]

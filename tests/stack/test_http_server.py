@@ -10,8 +10,10 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
-from config import http_connection
-from config.http_connection import MOST_HEAD_BYTES, MOST_WAITING_BYTES, HttpConnection
+from config.http_server import clock
+from config.http_server import connection as connection_module
+from config.http_server.connection import MOST_HEAD_BYTES, HttpConnection
+from config.http_server.request import MOST_WAITING_BYTES
 
 GET = b"GET /a HTTP/1.1\r\nHost: here\r\n\r\n"
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -394,8 +396,9 @@ async def test_the_application_learns_that_its_client_went(site: Site, dial: Any
 
 def test_silence_ends_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head that does not end, and a connection kept for nothing; not one whose answer takes its time."""
-    for name, seconds in {"HEAD_SECONDS": 0.3, "IDLE_SECONDS": 0.3, "LOOK_SECONDS": 0.05}.items():
-        monkeypatch.setattr(http_connection, name, seconds)
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection_module, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(clock, "LOOK_SECONDS", 0.05)
 
     async def act(site: Site, dial: Any) -> None:
         silent, _ = await dial()
