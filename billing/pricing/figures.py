@@ -1,6 +1,6 @@
 """The values that prices are calculated from and the shape of the answer.
 
-Those that are made for every call are not frozen, because freezing makes a value four times as dear; nobody changes them.
+Those that are made for every call are not frozen, because freezing makes a value several times as dear; nobody changes them.
 """
 
 import re
