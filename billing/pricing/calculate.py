@@ -35,7 +35,12 @@ def estimate(
     size: str = "",
     params: Mapping[str, object] | None = None,
 ) -> int:
-    """Nano-USD to hold: never below the price of a call with this input and at most this output. See ``most``."""
+    """Nano-USD to hold: never below the price of a call with this input and at most this output. See ``most``.
+
+    Raises NoPrice also for a call in tokens where the portal's own rule prices nothing but units.
+    """
+    if formula == PORTAL and not images and rule.prices_only_units:
+        raise NoPrice("no price for tokens or calls, only for units")
     usage = Usage(input=input_tokens, output=max_output_tokens, images=images, size=size, params=params or {})
     return most(formula=formula, rule=rule, multiplier=multiplier, quota_per_unit=quota_per_unit, usage=usage)
 

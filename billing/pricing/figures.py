@@ -100,6 +100,16 @@ class RuleFigures:
     rounding: str = HALF_EVEN
     rounding_step_nano: int = 1
 
+    @property
+    def prices_only_units(self) -> bool:
+        """Whether images, seconds, characters or items have a price and neither tokens nor a call do: a call that uses none of
+        them is not free then, it has no price."""
+        tokens = (self.input_nano, self.output_nano, self.cached_nano, self.cache_write_nano, self.reasoning_nano)
+        sound = (self.audio_input_nano, self.audio_output_nano)
+        if any(tokens) or any(sound) or self.call_nano or self.basis == "expression":
+            return False
+        return bool(self.unit_prices or self.character_nano is not None or self.item_nano)
+
 
 @dataclass(slots=True)
 class Line:

@@ -42,7 +42,7 @@ class Price:
         size: str = "",
         params: Mapping[str, object] | None = None,
     ) -> int:
-        """Nano-USD to hold; see ``billing.pricing.estimate``."""
+        """Nano-USD to hold; see ``billing.pricing.estimate``. Raises NoPrice for what has no price: refuse the call."""
         return estimate(
             formula=self.formula,
             rule=self.rule,

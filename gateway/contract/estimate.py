@@ -1,8 +1,11 @@
 """How large a call may get before it is made, and how large it was when the upstream does not say."""
 
 import struct
+from dataclasses import replace
 from math import ceil, isfinite
 from typing import Any
+
+from billing.pricing import Usage
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 MAX_OUTPUT_TOKENS = 10_000_000
@@ -53,6 +56,16 @@ def output_estimate(body: Body, model_limit: int | None, *, has_output: bool = T
 def images_wanted(body: Body) -> int:
     """How many pictures a request asks for."""
     return min(_count(body.get("n")) or 1, MOST_IMAGES)
+
+
+def with_one_unit(usage: Usage, kind: str) -> Usage:
+    """``usage`` with something of the unit that calls of this kind are priced by, so that a rule without a price for it is
+    noticed also where the amount is not known yet."""
+    if kind == "images":
+        return replace(usage, images=max(usage.images, 1))
+    if kind == "speech":
+        return replace(usage, characters=max(usage.characters, 1))
+    return replace(usage, audio_ms=max(usage.audio_ms, 1)) if kind == "transcript" else usage
 
 
 def sound_ms(first: bytes, size: int) -> int:

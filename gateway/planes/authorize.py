@@ -23,7 +23,7 @@ from config.foundation.http import cut_network
 from gateway.contract import denials
 from gateway.contract.endpoints import ENDPOINTS, Endpoint, dialect_of
 from gateway.contract.error_shapes import error_value, status_of
-from gateway.contract.estimate import DEFAULT_OUTPUT_TOKENS, IMAGE_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS
+from gateway.contract.estimate import DEFAULT_OUTPUT_TOKENS, IMAGE_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS, with_one_unit
 from gateway.contract.holding import refusal_of
 from gateway.contract.loading import load_keys
 from gateway.contract.resolve import clean_name, resolve
@@ -141,7 +141,7 @@ def _amount(decision: Decision, endpoint: Endpoint, wanted: Wanted) -> int | Non
     except (NoPrice, ExpressionError):
         return None
     images = max(wanted.images, 1) if endpoint.kind == "images" else 0
-    by_units = Usage(
+    units = Usage(
         input=wanted.input_tokens,
         images=images,
         size=wanted.image_size,
@@ -149,10 +149,14 @@ def _amount(decision: Decision, endpoint: Endpoint, wanted: Wanted) -> int | Non
         audio_ms=wanted.media_ms,
         characters=wanted.characters,
     )
+    most_tokens = output or images * IMAGE_OUTPUT_TOKENS
     amounts = []
-    for usage in (by_units, Usage(input=wanted.input_tokens, output=output or images * IMAGE_OUTPUT_TOKENS)):
+    for amount in (
+        lambda: price.most(with_one_unit(units, endpoint.kind)),
+        lambda: price.estimate(input_tokens=wanted.input_tokens, max_output_tokens=most_tokens),
+    ):
         try:
-            amounts.append(price.most(usage))
+            amounts.append(amount())
         except (NoPrice, ExpressionError):
             continue
     return max(amounts) if amounts else None

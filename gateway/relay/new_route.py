@@ -61,11 +61,17 @@ async def _reserve(runtime: "Runtime", call: Call, exchange: Exchange) -> bool:
     """Hold the money for the call, or refuse it. Without an answer from the database there is no call."""
     try:
         amount = hold_amount(call)
-        if call.possible_fallback is not None and not call.possible_fallback.is_protected:
-            amount = max(amount, hold_amount(call, call.possible_fallback.price))
     except NotPriced:
         await runtime.refuse(call, exchange, denials.model_not_priced(call.decision.asked_model))
         return False
+    if call.possible_fallback is not None:
+        try:
+            other = hold_amount(call, call.possible_fallback.price)
+        except NotPriced:
+            # A model that has no price for this call may not answer it in place of another either.
+            call.possible_fallback = None
+        else:
+            amount = amount if call.possible_fallback.is_protected else max(amount, other)
     return await hold(runtime, call, exchange, amount)
 
 

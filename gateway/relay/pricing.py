@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from billing.expressions import ExpressionError
-from billing.pricing import NoPrice, Price, Usage
-from gateway.contract.estimate import IMAGE_OUTPUT_TOKENS, Body, images_wanted, input_estimate, output_estimate
+from billing.pricing import NoPrice, Price
+from gateway.contract.estimate import IMAGE_OUTPUT_TOKENS, Body, images_wanted, input_estimate, output_estimate, with_one_unit
 from gateway.contract.tasks import asked_length, asked_size, video_hold
 from gateway.contract.types import Decision
 from gateway.contract.usage import Tokens
@@ -54,12 +54,15 @@ def hold_amount(call: "Call", price: Price | None = None) -> int:
 def _hold_for_units(call: "Call", price: Price, wanted: int, output: int) -> int:
     """For pictures, speech and transcripts the units are priced, and beside them the tokens they may be reported in."""
     images = images_wanted(call.body) if call.spec.kind == "images" else 0
-    units = call.with_units(Tokens(), Answer(images=images))
-    by_tokens = Usage(input=wanted, output=output or images * IMAGE_OUTPUT_TOKENS)
+    units = usage_of_call(call.decision, call.with_units(Tokens(), Answer(images=images)), call.body)
+    most_tokens = output or images * IMAGE_OUTPUT_TOKENS
     amounts = []
-    for usage in (usage_of_call(call.decision, units, call.body), by_tokens):
+    for amount in (
+        lambda: price.most(with_one_unit(units, call.spec.kind)),
+        lambda: price.estimate(input_tokens=wanted, max_output_tokens=most_tokens),
+    ):
         try:
-            amounts.append(price.most(usage))
+            amounts.append(amount())
         except (NoPrice, ExpressionError):
             continue
     if not amounts:

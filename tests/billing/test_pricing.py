@@ -181,6 +181,32 @@ def test_a_hold_covers_every_call_within_its_estimate(case, multiplier, promised
     assert quote(formula=formula, rule=rule, multiplier=multiplier, quota_per_unit=UNIT, usage=apart).cost_nano <= held
 
 
+UNITS_ONLY = (
+    RuleFigures(unit_prices={"image:*:*": 40_000_000}),
+    RuleFigures(unit_prices={"video:720p": 100_000_000}, minimum_nano=5),
+    RuleFigures(unit_prices={"audio": 100_000}, cached_nano=0),
+    RuleFigures(character_nano=15_000_000_000),
+    RuleFigures(item_nano=50),
+)
+WITH_MORE = ({"output_nano": 1}, {"audio_output_nano": 1}, {"call_nano": 1})
+
+
+@pytest.mark.parametrize("rule", UNITS_ONLY)
+def test_a_call_in_tokens_has_no_price_where_only_units_have_one(rule: RuleFigures) -> None:
+    def most(formula: str, figures: RuleFigures) -> int:
+        return estimate(
+            formula=formula, rule=figures, multiplier=Decimal(0), quota_per_unit=UNIT, input_tokens=9, max_output_tokens=9
+        )
+
+    with pytest.raises(NoPrice):
+        most(PORTAL, rule)
+    for more in WITH_MORE:
+        assert most(PORTAL, replace(rule, **more)) == 0
+    # Free on purpose; and the formulas of old gateways read other figures.
+    assert most(PORTAL, RuleFigures()) == 0
+    assert most(NEW_API, replace(rule, source_figures={"model_ratio": "1"})) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -4,12 +4,16 @@ import httpx
 import pytest
 from django.core.management import call_command
 
+from accounts.models import Role
+from accounts.services.people import create_person
 from billing.models import PriceVersion
 from billing.pricing import RuleFigures
 from billing.services.outcomes import change_outcome_rules
+from gateway.access import Question, explain
+from gateway.services.fallbacks import approve_fallback, propose_fallback
 from models_catalog.models import Upstream
 from tests.gateway.servers import until
-from tests.gateway.world import RULE, World, balance, charges, held, hold_of, log_of
+from tests.gateway.world import RULE, USD, World, balance, charges, held, hold_of, log_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -127,3 +131,55 @@ def test_a_rule_that_cannot_price_the_call_refuses_it(world: World, rule: RuleFi
     answer = world.ask(clear)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_priced")
     assert (balance(person), held(person), world.upstream.calls()["total"]) == (1_000_000_000, 0, 0)
+
+
+UNITS_ONLY = RuleFigures(unit_prices={"image:*:*": 40_000_000})
+
+
+def test_a_chat_with_a_model_that_prices_only_units_is_refused_and_never_free(world: World):
+    """Whoever asks: the relay, the access check; and a work of another unit than the priced one is no better."""
+    free = RuleFigures()
+    world.publish({"demo-image": UNITS_ONLY, "demo-sound": RuleFigures(character_nano=USD), "demo-embedding": free})
+    world.settle_in()
+    person = world.person("1")
+    key, clear = world.key(person)
+    staff = create_person(actor=None, username="sue", role=Role.SUPPORT)
+    headers = {"Authorization": f"Bearer {clear}"}
+
+    def asked(path: str, model: str) -> tuple[int, str]:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "input": "hi", "prompt": "hi", "query": "hi"}
+        answer = httpx.post(f"{world.relay.url}{path}", json=body, headers=headers, timeout=20)
+        explained = explain(staff, key.pk, Question(model, "127.0.0.1", path=path))
+        code = "" if answer.status_code == 200 else answer.json()["error"]["code"]
+        assert (explained.denial.code if explained.denial else "") == code, (path, model)
+        return answer.status_code, code
+
+    refused = (403, "model_not_priced")
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/moderations", "/v1/rerank"):
+        assert asked(path, "demo-image") == refused
+        assert asked(path, "demo-sound") == refused
+    assert asked("/v1/audio/speech", "demo-image") == refused
+    assert asked("/v1/images/generations", "demo-sound") == refused
+    assert (balance(person), held(person), world.upstream.calls()["total"]) == (1_000_000_000, 0, 0)
+    assert asked("/v1/images/generations", "demo-image") == (200, "")
+    assert asked("/v1/audio/speech", "demo-sound") == (200, "")
+    assert asked("/v1/chat/completions", "demo-embedding") == (200, "")
+    until(lambda: held(person) == 0)
+    assert balance(person) < 1_000_000_000 - 40_000_000 + 1
+    call_command("ledger_check")
+
+
+def test_a_model_that_prices_only_units_does_not_answer_a_chat_for_another_one(world: World):
+    world.publish({"demo-image": UNITS_ONLY})
+    asked, other = world.models["demo-500"], world.models["demo-image"]
+    ops, second = (create_person(actor=None, username=name, role=Role.OPS) for name in ("olga", "otto"))
+    rule = propose_fallback(actor=ops, from_model=asked, to_model=other, triggers=["upstream_error"], reason="r")
+    approve_fallback(actor=second, rule=rule)
+    world.settle_in()
+    person = world.person("1")
+    _, clear = world.key(person)
+    answer = world.ask(clear, model="demo-500")
+    assert answer.status_code == 502
+    row = log_of(answer.headers["x-request-id"])
+    assert (row.cost_nano, row.fallback_rule_id) == (0, None)
+    until(lambda: held(person) == 0)

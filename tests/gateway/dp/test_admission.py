@@ -92,6 +92,18 @@ def test_a_model_without_a_price_is_refused(world: Company, plane: Plane):
     assert (found["decision"], found["code"]) == ("deny", "model_not_priced")
 
 
+@pytest.mark.parametrize("endpoint", ["/v1/chat/completions", "/v1/embeddings", "/v1/audio/transcriptions", "/v1/audio/speech"])
+def test_a_call_without_the_unit_that_alone_has_a_price_is_refused(world: Company, plane: Plane, endpoint: str):
+    """As the relay and the access check decide, whether the data plane tells the amount or not."""
+    world.publish({"demo-chat": RuleFigures(unit_prices={"image:*:*": 40_000_000})})
+    person = world.person("1")
+    _, clear = world.key(person)
+    found = plane.ask(clear, endpoint=endpoint)
+    assert (found["decision"], found["http_status"], found["code"]) == ("deny", 403, "model_not_priced")
+    assert held(person) == 0
+    assert plane.ask(clear, endpoint="/v1/images/generations")["reserved_nano"] == 40_000_000
+
+
 @pytest.mark.parametrize(
     "body",
     [
