@@ -333,8 +333,13 @@ def tier_not_allowed(name: str, tier: int, highest: int) -> Denial:
     return _denial(Outcome.NO_RIGHTS, 403, "model_tier_not_allowed", said, name=name, tier=tier, highest=highest)
 
 
-def model_not_found(name: str, successor: str = "") -> Denial:
-    """``successor``: the name that took this one's place."""
+def model_not_found(name: str, successor: str = "", meant: str = "") -> Denial:
+    """``successor``: the name that took this one's place; ``meant``: the same name as it is written here."""
+    if meant:
+        said = gettext_noop(
+            "The model '%(name)s' is not known here. Use '%(meant)s': capitals, small letters and blanks count in a name."
+        )
+        return _denial(Outcome.UNKNOWN_MODEL, 404, "model_not_found", said, name=name, meant=meant)
     if successor:
         said = gettext_noop("The model '%(name)s' is no longer served here. Its successor is '%(successor)s'.")
         return _denial(Outcome.UNKNOWN_MODEL, 404, "model_not_found", said, name=name, successor=successor)

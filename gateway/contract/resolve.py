@@ -123,7 +123,7 @@ def _new_route(
         return refused(denials.model_not_in_key(asked))
     model = snapshot.models.get(called or "")
     if model is None or not model.group_codes:
-        return refused(denials.model_not_found(asked, _successor(snapshot, wanted, group_codes)))
+        return refused(_not_found(snapshot, asked, wanted, group_codes))
     group_code = next((code for code in group_codes if model.open_to(code)), None)
     if group_code is None:
         return refused(denials.model_not_in_group(asked))
@@ -155,13 +155,21 @@ def _new_route(
     )
 
 
-def _successor(snapshot: Snapshot, asked: str, group_codes: list[str]) -> str:
-    """What a retired name led to, or the same name in other letters; "" when there is none or it is not open to the asker."""
-    mapped = snapshot.names.get(asked)
-    folded = asked.strip().casefold()
-    name = mapped.successor if mapped else next((one for one in snapshot.models if one.casefold() == folded), "")
-    model = snapshot.models.get(name)
-    return name if model and any(model.open_to(code) for code in group_codes) else ""
+def _not_found(snapshot: Snapshot, asked: str, wanted: str, group_codes: list[str]) -> Denial:
+    """The refusal names what a retired name led to, or the same name as it is written here, if that is open to the asker."""
+
+    def is_open(name: str) -> bool:
+        model = snapshot.models.get(name)
+        return model is not None and any(model.open_to(code) for code in group_codes)
+
+    mapped = snapshot.names.get(wanted)
+    if mapped is not None:
+        return denials.model_not_found(asked, mapped.successor if is_open(mapped.successor) else "")
+    folded = wanted.strip().casefold()
+    # A name of the map comes before a model of the same name, as for a call; a retired one leads nowhere.
+    served = {name: name for name in snapshot.models} | {name: to.model_name or "" for name, to in snapshot.names.items()}
+    alike = (name for name, called in served.items() if name.casefold() == folded and is_open(called))
+    return denials.model_not_found(asked, meant=next(alike, ""))
 
 
 def _may_use(group: GroupView, payer: GroupView | None) -> bool:

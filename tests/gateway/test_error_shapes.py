@@ -208,10 +208,23 @@ class TestServed:
         answer = world.ask(clear, model="old-name")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
         assert "successor is 'demo-chat'" in answer.json()["error"]["message"]
-        assert "'demo-chat'" in world.ask(clear, model="Demo-Chat").json()["error"]["message"]
+        other = world.ask(clear, model="Demo-Chat")
+        assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
+        message = other.json()["error"]["message"]
+        assert "'Demo-Chat' is not known here. Use 'demo-chat'" in message
+        assert "no longer" not in message
+        chinese = httpx.post(f"{world.relay.url}/v1/chat/completions", json={"model": "Demo-Chat"},
+                             headers={"Authorization": f"Bearer {clear}", "Accept-Language": "zh-CN"})  # fmt: skip
+        assert "请使用“demo-chat”" in chinese.json()["error"]["message"]
+        # A name of the map is one too, a retired one is none.
+        publish_name_map(actor_name="test", changes=[NameChange("our-chat", "alias", "demo-chat")])
+        world.settle_in()
+        assert "Use 'our-chat'" in world.ask(clear, model="OUR-chat").json()["error"]["message"]
+        assert "Use '" not in world.ask(clear, model="OLD-name").json()["error"]["message"]
         catalog.set_access(actor_name="test", model=world.models["demo-chat"], group_codes=["another"])
         world.settle_in()
         assert "demo-chat" not in world.ask(clear, model="old-name").text
+        assert "'demo-chat'" not in world.ask(clear, model="Demo-Chat").text
 
     def test_R050_a_model_that_is_taken_down_is_a_state_of_its_own(self, world: World):
         """R050: the page says so, the counter of the model rises by n, the one of refused keys by nothing."""

@@ -64,7 +64,7 @@ def test_what_is_no_call_is_refused_with_a_reason_and_costs_nothing(world: World
         assert answer.json()["error"]["code"] in {"model_required", "model_not_found"}
         assert len(answer.text) < 600
     spaced = post(world, clear, {**BODY, "model": " Demo-Chat "}).json()["error"]["message"]
-    assert "Its successor is 'demo-chat'" in spaced
+    assert "is not known here. Use 'demo-chat'" in spaced
     assert not RequestLog.objects.filter(http_status__gte=500).exists()
     (paid,) = RequestLog.objects.filter(user_id=person.pk, cost_nano__gt=0)
     assert (balance(person), held(person)) == (START - paid.cost_nano, 0)
