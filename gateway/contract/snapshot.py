@@ -32,6 +32,12 @@ class Snapshot:
         group = self.groups.get(group_id or 0)
         return group.code if group else ""
 
+    def serves(self, name: str) -> bool:
+        """Whether anybody may call this name, a name of the map included."""
+        mapped = self.names.get(name)
+        model = self.models.get((mapped.model_name or "") if mapped else name)
+        return model is not None and bool(model.group_codes)
+
     def candidates_for(self, model: ModelView, group_code: str, protocol: str = "") -> tuple[Candidate, ...]:
         """Upstreams that serve the model to the group, best priority first; with ``protocol`` those that speak it."""
         wanted = (model.id, group_code, protocol)

@@ -55,6 +55,7 @@ logger = logging.getLogger(__name__)
 # The body of somebody whose key is not known is read no further than this before the answer.
 STRANGER_LIMIT = 256 * 1024
 SNAPSHOT_SECONDS = 3.0
+USUAL_MODERATION = "omni-moderation-latest"
 _SLASHES = re.compile("//+")
 UNDECIDED = Decision(None, None)
 
@@ -232,6 +233,9 @@ async def _to_new_entry(
         return
     if call.spec.is_task and unreadable is None and "template" in call.body:
         unreadable = await media.apply_template(runtime, call, view)
+    if call.spec.kind == "moderations" and unreadable is None and call.body.get("model") is None:
+        # OpenAI's SDKs may leave the model out here. Where this name is not served, the refusal says what to set.
+        call.body["model"] = USUAL_MODERATION if snapshot.serves(USUAL_MODERATION) else None
     model = call.body.get("model")
     call.is_stream = call.spec.streams and (call.body.get("stream") is True or call.body.get("stream_format") == "sse")
     ask = Ask(model if isinstance(model, str) else "", call.address, presented.pin is not None, call.spec.protocol)

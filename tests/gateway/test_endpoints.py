@@ -7,6 +7,7 @@ import pytest
 
 from billing.models import RequestLog
 from billing.pricing import RuleFigures
+from models_catalog.services import NameChange, publish_name_map
 from tests.gateway.servers import until
 from tests.gateway.world import World, balance, charges, held, hold_of, log_of
 
@@ -194,6 +195,34 @@ def test_embeddings_moderations_and_rankings(world: World):
     answer = httpx.post(f"{world.relay.url}/v1/rerank", json=asked, headers={"Authorization": f"Bearer {clear}"})
     assert len(answer.json()["results"]) == 3
     settled(answer.headers["x-request-id"], 30, endpoint="/v1/rerank", usage_source="upstream")
+
+
+def test_a_moderation_without_a_model_is_the_usual_ones_where_that_is_served(world: World):
+    person = world.person("1")
+    _, clear = world.key(person)
+    client = by_openai(world, clear)
+
+    def refused() -> tuple[int, str | None]:
+        with pytest.raises(openai.BadRequestError) as error:
+            client.moderations.create(input="some words to look at")
+        return error.value.status_code, error.value.code
+
+    assert refused() == (400, "model_required")
+    publish_name_map(actor_name="test", changes=[NameChange("omni-moderation-latest", "alias", "demo-chat")])
+    world.settle_in()
+    raw = client.moderations.with_raw_response.create(input="some words to look at")
+    assert raw.parse().results[0].flagged is False
+    row = log_of(raw.headers["x-request-id"])
+    settled(raw.headers["x-request-id"], row.input_tokens, endpoint="/v1/moderations", billed_model="demo-chat")
+    assert row.asked_model == "omni-moderation-latest"
+    # Nobody else's model is guessed, and a name that is empty is no name.
+    headers = {"Authorization": f"Bearer {clear}"}
+    for path, more in (("/v1/embeddings", {}), ("/v1/moderations", {"model": ""}), ("/v1/moderations", {"model": 5})):
+        answer = httpx.post(f"{world.relay.url}{path}", json={"input": "x", **more}, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "model_required")
+    publish_name_map(actor_name="test", changes=[NameChange("omni-moderation-latest", "retired")])
+    world.settle_in()
+    assert refused() == (400, "model_required")
 
 
 def test_R026_pictures_have_their_own_unit_and_lines(world: World):
