@@ -17,6 +17,7 @@ import orjson
 import psycopg
 
 from billing.services.ledger import RECORD_SQL, CallEvent
+from gateway.relay.bare_end import bare_end
 from gateway.relay.database import DatabaseGone, Line
 from gateway.relay.loan import Loan
 from gateway.relay.spool import Spool
@@ -46,6 +47,7 @@ class End(NamedTuple):
     line: bytes
     loan: Loan | None = None
     at: float = 0.0
+    is_bare: bool = False
 
 
 class Recorder:
@@ -150,7 +152,7 @@ class Recorder:
                 if len(batch) == 1:
                     what = getattr(error, "sqlstate", None) or type(error).__name__
                     logger.error("The end of call %s cannot be written: %s", batch[0].call.hex, what)
-                    self._refused(batch[0])
+                    await self._write_bare(batch[0])
                     return
                 for end in batch:
                     await self._write([end])
@@ -159,14 +161,20 @@ class Recorder:
                 for end, (_, status, reason) in zip(batch, rows, strict=True):
                     if status == "refused":
                         logger.error("The end of call %s was refused: %s", end.call.hex, reason)
-                        self._refused(end)
+                        await self._write_bare(end)
                     else:
                         self._done(end)
                 return
 
-    def _refused(self, end: End) -> None:
-        self.spool.refuse(end.line)
-        self._done(end)
+    async def _write_bare(self, end: End) -> None:
+        """Charge a call of which the log cannot hold everything; the rest is kept for people."""
+        bare = None if end.is_bare else bare_end(end.line)
+        if not end.is_bare:
+            self.spool.refuse(end.line)
+        if bare is None:
+            self._done(end)
+        else:
+            await self._write([end._replace(line=bare, is_bare=True)])
 
     def _done(self, end: End) -> None:
         self.spool.done(end.call)

@@ -17,6 +17,7 @@ import psycopg
 from billing.services.leases import CLOSE_SOURCES_SQL
 from billing.services.ledger import RECORD_SQL
 from config.foundation.outcomes import Outcome
+from gateway.relay.bare_end import bare_end
 from gateway.relay.database import NOT_NOW, connection_arguments
 from gateway.relay.lease_file import path_for, shut_for_close
 from gateway.relay.spool import END, OPEN, owned
@@ -140,9 +141,11 @@ def _send(line: "psycopg.Connection[Any]", folder: Path, left: Leftover) -> None
     for start in range(0, len(lines), MOST_AT_ONCE):
         batch = lines[start : start + MOST_AT_ONCE]
         for nth, (_, status, _) in enumerate(_record(line, batch)):
-            left.answers[status] = left.answers.get(status, 0) + 1
             if status == "refused":
                 _keep_refused(folder, batch[nth])
+                if bare := bare_end(batch[nth]):
+                    status = _record(line, [bare])[0][1]
+            left.answers[status] = left.answers.get(status, 0) + 1
     # What others took of its leases is spent by calls that must be written first.
     is_through = shut_for_close(folder, left.stem)
     if is_through:

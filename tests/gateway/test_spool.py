@@ -1,5 +1,6 @@
 """The relay's spool: what was answered is charged once, whoever was killed and whatever was away, and nothing else is."""
 
+import asyncio
 import concurrent.futures
 import io
 import os
@@ -22,6 +23,7 @@ from billing.models import Hold, Lease, LedgerEntry, RequestLog
 from billing.services import leases, ledger
 from config.foundation.ids import uuid7
 from gateway.models import RelayInstance
+from gateway.relay.recorder import Recorder
 from gateway.relay.replay import left_behind, read, replay, survey
 from gateway.relay.spool import Spool, stem_for
 from models_catalog.models import Upstream
@@ -175,6 +177,51 @@ def test_what_postgresql_refuses_is_kept_for_people(tmp_path: Path) -> None:
     call_command("relay_spool", "--send", folder=tmp_path, stdout=out)
     assert "Nothing waits." in out.getvalue()
     assert "kept for people" in out.getvalue()
+
+
+@served
+def test_a_call_is_charged_though_its_log_cannot_be_kept(tmp_path: Path) -> None:
+    """What PostgreSQL will not take of a call (a NUL, a number too large) makes neither it free nor its neighbours late."""
+    user, purse = rich(amount=1000)
+    key = key_of(user)
+    odd = ({"served_model": "a\0b"}, {"duration_ms": 2**40})
+    calls = [hold(user, 100).request_id for _n in range(4)]
+    spool = spool_in(tmp_path)
+    for call, more in zip(calls, (*odd, {}, {}), strict=True):
+        spool.ended(call, event(call, 40, key_id=key.pk, outcome="ok", output_tokens=7, asked_model="demo-chat", **more))
+    spool.close()
+    (sent,) = replay(tmp_path)
+    assert sent.answers == {"recorded": 4}
+    assert figures(purse) == (840, 0)
+    rows = {row.pk: row for row in RequestLog.objects.all()}
+    assert [(rows[call].cost_nano, rows[call].outcome, rows[call].output_tokens) for call in calls] == [(40, "ok", 7)] * 4
+    assert [rows[call].asked_model for call in calls] == ["", "", "demo-chat", "demo-chat"]
+    kept = [orjson.loads(line)["request_id"] for line in (tmp_path / "refused.jsonl").read_bytes().splitlines()]
+    assert kept == [str(call) for call in calls[:2]]
+    assert broken() == {}
+
+
+@served
+def test_a_living_relay_charges_what_the_log_cannot_keep(tmp_path: Path) -> None:
+    user, purse = rich(amount=1000)
+    calls = [hold(user, 100).request_id for _n in range(3)]
+
+    async def write() -> None:
+        spool = spool_in(tmp_path)
+        recorder = Recorder(spool)
+        recorder.start()
+        for call, model in zip(calls, ("fine", "a\0b", "fine"), strict=True):
+            recorder.add(ledger.CallEvent(call, 40, True, "", {"user_id": user.pk, "outcome": "ok", "served_model": model}))
+        await recorder.stop(10)
+        assert (recorder.waiting, spool.waiting) == (0, 0)
+        spool.close()
+
+    asyncio.run(write())
+    assert figures(purse) == (880, 0)
+    assert sorted(RequestLog.objects.values_list("served_model", flat=True)) == ["", "fine", "fine"]
+    (kept,) = (tmp_path / "refused.jsonl").read_bytes().splitlines()
+    assert orjson.loads(kept)["log"]["served_model"] == "a\0b"
+    assert broken() == {}
 
 
 def test_the_command_says_what_it_does_not_know() -> None:
