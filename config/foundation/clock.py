@@ -1,7 +1,9 @@
 """The one place that asks what time it is; everything stored is UTC."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+
+from django.utils import timezone
 
 
 def now() -> datetime:
-    return datetime.now(UTC)
+    return timezone.now()

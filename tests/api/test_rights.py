@@ -295,8 +295,10 @@ def test_nobody_who_is_not_logged_in_gets_anything(world: World) -> None:
         answer = client.generic(method, "/api/portal/" + path.format(**where), "{}", "application/json")
         assert answer.status_code == 403, operation
         assert answer.json()["error"]["code"] == "not_authenticated"
-    for path in ("schema/", "docs/"):
-        assert client.get(f"/api/portal/{path}").status_code == 403
+    assert client.get("/api/portal/schema/").status_code == 403
+    # The page is for people: it leads to the door.
+    answer = client.get("/api/portal/docs/")
+    assert (answer.status_code, answer["location"]) == (302, "/accounts/login/?next=/api/portal/docs/")
 
 
 @pytest.mark.parametrize("path", ["balance/", "usage/", "ledger-entries/"])
