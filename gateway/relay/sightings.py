@@ -4,6 +4,7 @@ A relay that is killed loses the counts of the last seconds. They tell who still
 """
 
 import time
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import psycopg
@@ -87,4 +88,5 @@ def _host(header: bytes) -> str:
 
 
 def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(seconds))
+    # To the microsecond: who is seen in the second of the own switch is seen after it.
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
