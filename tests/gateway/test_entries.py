@@ -128,6 +128,7 @@ def test_calls_are_counted_by_key_entry_client_and_route(world: World):
     old = register_entry(actor=chief, owner=chief, **line("https://old.example.org/v1", "Old"))
     _, clear = world.key()
     body = {"model": "demo-chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+    began = now()
     for host, agent, times in (
         ("OLD.example.org:443", "OpenAI/Python 1.0", 4),
         ("old.example.org", "curl/8", 2),
@@ -145,3 +146,5 @@ def test_calls_are_counted_by_key_entry_client_and_route(world: World):
     assert seen == {"openai-python": 4, "curl": 2}
     assert EntrySighting.objects.get(entry=None).call_count == 1
     assert (now() - max(one.last_at for one in sightings_at(chief, old))).total_seconds() < 60
+    # Not cut to the second: a call right after a switch is one after it.
+    assert all(began <= one.first_at <= one.last_at for one in sightings_at(chief, old))
