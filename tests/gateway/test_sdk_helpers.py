@@ -36,7 +36,7 @@ PICTURE = b"\x89PNG" + b"p" * 5000
 def rows_of(person: Any, count: int) -> list[RequestLog]:
     """The calls of a person, oldest first, and the balance that follows from them."""
     found = RequestLog.objects.filter(user_id=person.pk).order_by("id")
-    rows: list[RequestLog] = until(lambda: (rows := list(found)) and len(rows) == count and rows, 10)
+    rows: list[RequestLog] = until(lambda: (rows := list(found.all())) and len(rows) == count and rows, 10)
     until(lambda: held(person) == 0)
     assert balance(person) == 1_000_000_000 - sum(row.cost_nano for row in rows)
     return rows

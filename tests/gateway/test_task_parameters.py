@@ -292,7 +292,7 @@ def test_R026_images_and_videos_have_lines_of_their_own(world: World):
 
 def test_R053_sixty_tasks_count_exactly_and_cost_what_the_ledger_says(world: World):
     """R053: the sum of the tasks' costs is the ledger's, and every failed one has a reason."""
-    with_media(world)
+    with_media(world, **{"demo-500": IMAGE})
     person = world.person("200")
     _, clear = world.key(person)
     videos = []
