@@ -49,6 +49,7 @@ class Request:
         "_has_no_body",
         "_is_chunked",
         "_is_gone",
+        "_is_read",
         "_is_taken",
         "_may_chunk",
         "_parts",
@@ -70,6 +71,8 @@ class Request:
         self._may_chunk = may_chunk
         self._is_chunked = False
         self._is_gone = False
+        # Somebody has begun to read the request's body.
+        self._is_read = False
         # The last part of the request's body was handed over.
         self._is_taken = False
         self._parts: list[bytes] = []
@@ -97,8 +100,10 @@ class Request:
             self._connection.abort()
 
     async def receive(self) -> Message:
-        if not (self.is_whole or self.has_begun or self._parts) and self._wants_sign():
-            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self._is_read:
+            self._is_read = True
+            if not (self.is_whole or self.has_begun or self._parts) and self._wants_sign():
+                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self._parts or self._is_gone or self.is_answered or (self.is_whole and not self._is_taken)):
             self._waiter = self._connection.loop.create_future()
             try:
