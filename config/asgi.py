@@ -1,8 +1,7 @@
 """One ASGI application for the whole address space: the unified entry goes to the relay, everything else to Django."""
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, cast
+from typing import cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Here every request runs in a thread of its own, so connections are shared through a pool instead of kept by threads.
@@ -10,10 +9,7 @@ os.environ.setdefault("DATABASE_POOL", "1")
 
 from django.core.asgi import get_asgi_application  # noqa: E402
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from config.http_server.request import Application, Receive, Scope, Send  # noqa: E402
 
 # The last ones are answered by the portal, but a key that is still at home with an old gateway is forwarded there.
 ENTRY_PREFIXES = ("/v1/", "/api/v1/", "/dashboard/billing/", "/api/usage/token", "/api/log/token")

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # More of a body than this is not taken off the line before somebody reads it.
 MOST_WAITING_BYTES = 256 * 1024
